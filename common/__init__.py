@@ -1,0 +1,1 @@
+"""The Python behind the bundles: parts that their JSON composes by ``_target_``."""

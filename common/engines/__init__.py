@@ -1,0 +1,1 @@
+"""MONAI engines that know what a case is."""

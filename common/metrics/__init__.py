@@ -1,0 +1,1 @@
+"""Scores with confidence intervals, one family per file."""

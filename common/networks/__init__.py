@@ -1,0 +1,1 @@
+"""Published networks, one per file, and the bricks they share."""

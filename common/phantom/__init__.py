@@ -1,0 +1,1 @@
+"""The synthetic patient: anatomy, findings and their truth, drawn from a seed."""

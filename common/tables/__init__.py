@@ -1,0 +1,1 @@
+"""Published label and report tables of public CT data sets."""
