@@ -1,0 +1,251 @@
+"""Write one case's result or failure, and see whether a case is finished. Schema: `schema.py`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from ..cases import Case
+from ..volume import Volume
+from .atomic import plain, remove, remove_partials, write_json
+from .schema import (
+    FAILURE_NAME,
+    RESULT_NAME,
+    SCHEMA_VERSION,
+    BundleRecord,
+    CaseRecord,
+    CaseResult,
+    Failure,
+    Timings,
+    WeightsRecord,
+    check_case_result,
+)
+
+NOTE = "Research software; not a medical device. Do not use for diagnosis or treatment."
+SYNTHETIC_NOTE = (
+    "The weights were trained on synthetic phantoms: they show that the software runs and say "
+    "nothing about a real patient. " + NOTE
+)
+_SERIES_FACTS_ELSEWHERE = {"path", "format", "patient_id", "warnings"}
+
+
+def describe_case(case: Case, volume: Volume) -> CaseRecord:
+    """What a result repeats about its input.
+
+    Args:
+        case: The case as listed.
+        volume: The scan as stored; only its grid and facts are read.
+    """
+    facts = dict(volume.facts)
+    return {
+        "case_id": case["case_id"],
+        "path": str(case["image"]),
+        "format": case["format"],
+        "patient_id": case.get("patient_id") or facts.get("patient_id"),
+        "input": {
+            "shape_voxels": [int(size) for size in volume.voxels.shape],
+            "spacing_mm": [round(step, 6) for step in volume.spacing_mm],
+            "axcodes": axcodes(volume.affine),
+            "affine": np.asarray(volume.affine, dtype=np.float64).tolist(),
+        },
+        "series": {
+            key: value for key, value in facts.items() if key not in _SERIES_FACTS_ELSEWHERE
+        },
+        "warnings": [str(sentence) for sentence in facts.get("warnings", ())],
+    }
+
+
+def axcodes(affine: Any) -> str:
+    """Direction in which each voxel axis runs, as three letters of R L A P S I."""
+    import nibabel
+
+    return "".join(nibabel.aff2axcodes(np.asarray(affine, dtype=np.float64)))
+
+
+def case_result(
+    *,
+    case: CaseRecord,
+    bundle: BundleRecord,
+    weights: WeightsRecord,
+    device: str,
+    precision: str,
+    backend: str,
+    timings: Timings,
+    outputs: Mapping[str, Any],
+    definitions: Mapping[str, str],
+    fingerprint: str,
+    settings: Mapping[str, Any] | None = None,
+    files: Sequence[str] = (),
+    written_at: str | None = None,
+) -> CaseResult:
+    """Put one case's result together and check it.
+
+    Args:
+        case: From `describe_case`.
+        bundle: Name and version.
+        weights: From the weights' card.
+        device: Where it ran.
+        precision: Arithmetic of the network.
+        backend: What executed the network.
+        timings: Seconds, see `Timings`.
+        outputs: The task's outputs, for example from `classification_outputs`.
+        definitions: One sentence with unit, range and frame per output.
+        fingerprint: From `fingerprint`.
+        settings: What else decides the numbers.
+        files: Names of the files beside `result.json` that belong to the result.
+        written_at: ISO 8601; now by default.
+
+    Returns:
+        Plain JSON values in the order of the schema.
+
+    Raises:
+        InputError: If a number is NaN or infinite.
+        ValueError: If a part is missing or of the wrong kind; all problems at once.
+    """
+    result = {
+        "schema_version": SCHEMA_VERSION,
+        "case": case,
+        "bundle": bundle,
+        "weights": weights,
+        "device": device,
+        "precision": precision,
+        "backend": backend,
+        "timings": timings,
+        "settings": settings or {},
+        "fingerprint": fingerprint,
+        "outputs": outputs,
+        "definitions": definitions,
+        "files": list(files),
+        "clinical_use": False,
+        "note": SYNTHETIC_NOTE if weights["synthetic"] else NOTE,
+        "written_at": written_at or _now(),
+    }
+    checked: CaseResult = plain(result, "result")
+    check_case_result(checked)
+    return checked
+
+
+def fingerprint(*, case: Case, weights_sha256: str, settings: Mapping[str, Any]) -> str:
+    """One line that changes when the input, the weights or a setting changes.
+
+    Args:
+        case: The case as listed; the size and the modification time of its files are looked up.
+        weights_sha256: Hash of the weights file.
+        settings: Every setting that decides the result: bundle and version, precision,
+            backend, thresholds, files asked for, ...
+
+    Returns:
+        sha256, 64 hexadecimal digits.
+    """
+    source = Path(case["image"])
+    members = [Path(name) for name in case.get("files", ())] or [source]
+    stamps = sorted(
+        (member.name, member.stat().st_size, member.stat().st_mtime_ns)
+        for member in members
+        if member.exists()
+    )
+    content = plain(
+        {
+            "schema_version": SCHEMA_VERSION,
+            "source": str(source.resolve()),
+            "members": stamps,
+            "affine": case.get("affine"),
+            "weights_sha256": weights_sha256,
+            "settings": settings,
+        }
+    )
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def write_case_result(folder: str | Path, result: CaseResult) -> Path:
+    """Write `result.json`, the last file of a finished case; an earlier failure is forgotten.
+
+    Args:
+        folder: `output_dir/<case_id>`; made where missing.
+        result: From `case_result`.
+
+    Returns:
+        Path of `result.json`.
+
+    Raises:
+        InputError: If a number is NaN or infinite or the folder cannot be written.
+        ValueError: If the result breaks the schema or one of its files is not there.
+    """
+    folder = Path(folder)
+    checked = plain(result, "result")
+    check_case_result(checked)
+    absent = [name for name in checked["files"] if not (folder / name).exists()]
+    if absent:
+        msg = f"files of a finished case must exist in {folder}, got none of: {', '.join(absent)}"
+        raise ValueError(msg)
+    remove_partials(folder)
+    remove(folder / FAILURE_NAME)
+    write_json(folder / RESULT_NAME, checked)
+    return folder / RESULT_NAME
+
+
+def write_failure(
+    folder: str | Path,
+    reason: str,
+    *,
+    case_id: str | None = None,
+    path: str | Path = "",
+    status: Literal["failed", "rejected"] = "failed",
+) -> Path:
+    """Write down why a case has no result; an earlier result of it is removed.
+
+    A program that reads `result.json` must not take an older run's result for this one's.
+
+    Args:
+        folder: `output_dir/<case_id>`; made where missing.
+        reason: One sentence; line breaks are folded into spaces.
+        case_id: The folder's name by default.
+        path: What was read.
+        status: `rejected` where the input is not a CT we accept, `failed` for any later error.
+
+    Returns:
+        Path of `failure.json`.
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    folder = Path(folder)
+    failure: Failure = {
+        "schema_version": SCHEMA_VERSION,
+        "case_id": case_id or folder.name,
+        "path": str(path),
+        "status": status,
+        "reason": " ".join(reason.split()),
+        "written_at": _now(),
+    }
+    remove_partials(folder)
+    remove(folder / RESULT_NAME)
+    write_json(folder / FAILURE_NAME, failure)
+    return folder / FAILURE_NAME
+
+
+def is_finished(folder: str | Path, fingerprint: str) -> bool:
+    """True where ``folder`` holds a whole result of the same input, weights and settings.
+
+    Args:
+        folder: `output_dir/<case_id>`.
+        fingerprint: From `fingerprint`, for the run about to start.
+    """
+    folder = Path(folder)
+    try:
+        result = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))
+        check_case_result(result)
+    except (OSError, ValueError):
+        return False
+    same = result["fingerprint"] == fingerprint
+    return same and all((folder / name).exists() for name in result["files"])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
