@@ -1,0 +1,59 @@
+"""What a case is: one scan to work on, and the list that discovery hands over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import NotRequired, TypedDict
+
+
+class Case(TypedDict):
+    """One scan to work on; plain JSON values, so a list of cases is a MONAI data list.
+
+    Keys:
+        case_id: Unique in its list and safe as a file name.
+        image: The file, or the folder that holds the DICOM series.
+        format: `nifti`, `nrrd`, `npz` or `dicom`.
+        files: DICOM only: the files of the one series, any order.
+        affine: Voxel index to world mm, RAS+, where the file itself does not hold it (NPZ, and
+            CT-RATE version 1 with its blank headers). A file's own affine comes first.
+        rescale: Slope and intercept to HU for files with a blank header (CT-RATE version 1).
+            Never applied to a file that has a header: its values are already in HU.
+        patient_id: Who was scanned; cases of one patient never part in a split.
+        label: One number per class, 0 or 1 (NaN unknown), where truth is known.
+        report: The report's text, where known.
+    """
+
+    case_id: str
+    image: str
+    format: str
+    files: NotRequired[list[str]]
+    affine: NotRequired[list[list[float]]]
+    rescale: NotRequired[list[float]]
+    patient_id: NotRequired[str]
+    label: NotRequired[list[float]]
+    report: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """A file or series that was found and left out.
+
+    Attributes:
+        path: The file, or the first file of the series.
+        reason: Why, in one clause.
+    """
+
+    path: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+class CaseList(list[Case]):
+    """A list of cases that remembers what was left out and why."""
+
+    def __init__(self, cases: Iterable[Case] = (), rejected: Iterable[Rejection] = ()) -> None:
+        super().__init__(cases)
+        self.rejected: list[Rejection] = list(rejected)

@@ -1,0 +1,161 @@
+"""Is a file CT in HU? Cheap evidence, so that discovery leaves out masks, MR and 8-bit images.
+
+The header and the first slabs decide in most cases: a CT holds air or lung far below zero. What
+stays open after a bounded look is let through; preprocessing checks the whole volume again.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..case import Case
+from ..errors import InputError
+from .gunzip import GZIP_ERRORS, damaged, open_gzip
+from .nifti import open_voxels, read_header
+from .npz import STYLES
+from .nrrd import is_plain_gzip, read_nrrd_header, spatial_affine
+
+FIRST_LOOK_BYTES = 256 << 10
+LONGEST_LOOK_BYTES = 64 << 20
+BELOW_WATER_HU = -50.0  # fat and air; neither masks nor MR hold negative values
+MOST_LABELS = 128
+
+
+def why_no_ct(case: Case) -> str:
+    """Look at a case's file just long enough to tell whether it can be CT in HU.
+
+    DICOM cases are not looked at: their headers have said so already.
+
+    Returns:
+        Why it is not; empty where it is, or may be.
+
+    Raises:
+        InputError: If the file is damaged or holds no volume.
+    """
+    path = Path(case["image"])
+    match case["format"]:
+        case "nifti":
+            return _why_nifti_is_no_ct(path, case)
+        case "nrrd":
+            return _why_nrrd_is_no_ct(path)
+        case "npz":
+            return _why_npz_is_no_ct(path)
+        case _:
+            return ""
+
+
+def _why_nifti_is_no_ct(path: Path, case: Case) -> str:
+    with open_voxels(path) as stream:
+        header = read_header(stream, path)
+        if header.affine is None and "affine" not in case:
+            return "a blank header (neither qform nor sform), so its place is unknown"
+        if header.affine is None and "rescale" in case:
+            return ""  # not in HU before the table's rescale
+        look = _Look(stream, header.offset, header.dtype, header.shape, path)
+        return look.why_no_ct(header.slope, header.intercept)
+
+
+def _why_nrrd_is_no_ct(path: Path) -> str:
+    with path.open("rb") as file:
+        header = read_nrrd_header(file, path)
+        spatial_affine(header, path)
+        shape = tuple(int(size) for size in header["sizes"])
+        if is_plain_gzip(header):
+            return _Look(open_gzip(file), 0, header["dtype"], shape, path).why_no_ct()
+        if header["encoding"] == "raw" and "data file" not in header:
+            return _Look(file, file.tell(), header["dtype"], shape, path).why_no_ct()
+    return "an 8-bit image or mask, not CT in HU" if header["dtype"].itemsize == 1 else ""
+
+
+def _why_npz_is_no_ct(path: Path) -> str:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            keys = [name.removesuffix(".npy") for name in archive.namelist()]
+            key = next((key for key in STYLES if key in keys), None)
+            if key is None:
+                return (
+                    f"an NPZ file without arr_0 (CT-RATE) or ct (Rad-ChestCT): {sorted(keys)[:5]}"
+                )
+            with archive.open(f"{key}.npy") as stream:
+                version = np.lib.format.read_magic(stream)
+                read = np.lib.format.read_array_header_1_0
+                shape, _, dtype = (
+                    read(stream)
+                    if version == (1, 0)
+                    else np.lib.format.read_array_header_2_0(stream)
+                )
+                if len(shape) != 3 or dtype.kind not in "iuf":
+                    return f"{key} holds {dtype} {shape}, not a 3D volume of numbers"
+                return _Look(stream, stream.tell(), dtype, shape, path).why_no_ct()
+    except (zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
+        got = (str(error).strip() or type(error).__name__).splitlines()[0]
+        msg = f"{path} must be a readable NPZ file of numbers, got {got!r}; copy it again"
+        raise InputError(msg) from error
+
+
+class _Look:
+    """The first voxels of a file, more of them only while they leave the question open."""
+
+    def __init__(
+        self,
+        stream: IO[bytes],
+        offset: int,
+        dtype: np.dtype[Any],
+        shape: tuple[int, ...],
+        path: Path,
+    ) -> None:
+        self._stream = stream
+        self._offset = offset
+        self._dtype = dtype
+        self._num_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        self._path = path
+
+    def why_no_ct(self, slope: float = 1.0, intercept: float = 0.0) -> str:
+        if self._dtype.itemsize == 1:
+            return f"an 8-bit {_describe(self._values(LONGEST_LOOK_BYTES))}, not CT in HU"
+        num_bytes = FIRST_LOOK_BYTES
+        while True:
+            values = self._values(num_bytes)
+            if _lowest(values) * slope + intercept < BELOW_WATER_HU:
+                return ""
+            if num_bytes >= self._num_bytes:
+                return f"{_describe(values)}, none below {BELOW_WATER_HU:g}: not CT in HU"
+            if num_bytes >= LONGEST_LOOK_BYTES:
+                return ""
+            num_bytes *= 16
+
+    def _values(self, num_bytes: int) -> NDArray[Any]:
+        size = self._dtype.itemsize
+        try:
+            self._stream.seek(self._offset)
+            content = self._stream.read(min(num_bytes, self._num_bytes) // size * size)
+        except GZIP_ERRORS as error:
+            raise damaged(self._path, error) from error
+        if len(content) < size:
+            msg = f"{self._path} must hold voxels, got a header alone; copy or download it again"
+            raise InputError(msg)
+        return np.frombuffer(content, self._dtype, count=len(content) // size)
+
+
+def _lowest(values: NDArray[Any]) -> float:
+    finite = values[np.isfinite(values)] if values.dtype.kind == "f" else values
+    return float(finite.min()) if finite.size else 0.0
+
+
+def _describe(values: NDArray[Any]) -> str:
+    """What a volume that is no CT most likely is, with its range."""
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return "image without finite values"
+    span = f"{finite.min():g} to {finite.max():g}"
+    distinct = np.unique(finite)
+    whole = bool((distinct == np.rint(distinct)).all())
+    if whole and distinct[0] >= 0 and distinct.size <= MOST_LABELS:
+        return f"label volume or mask ({distinct.size} distinct values, {span})"
+    return f"image with values {span}"

@@ -1,0 +1,72 @@
+"""Which reader reads a case."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..case import Case
+from ..errors import InputError
+from ..volume import Volume
+from .dicom import read_dicom
+from .nifti import read_nifti
+from .npz import read_npz
+from .nrrd import read_nrrd
+
+SUFFIXES = {
+    ".nii": "nifti",
+    ".nii.gz": "nifti",
+    ".nrrd": "nrrd",
+    ".nhdr": "nrrd",
+    ".npz": "npz",
+}
+ACCEPTED = "NIfTI (.nii, .nii.gz), NRRD (.nrrd, .nhdr), NPZ (.npz) or a folder of DICOM slices"
+
+
+def format_of(path: Path) -> str | None:
+    """The format that a file's name states; None where its name says nothing known."""
+    name = path.name.lower()
+    return next((fmt for suffix, fmt in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def read_volume(case: Case) -> Volume:
+    """Read the volume of a case.
+
+    Returns:
+        Stored values with their rescale and affine; see `Volume`.
+
+    Raises:
+        InputError: If the file is missing, unreadable, damaged or no CT volume.
+    """
+    path = Path(case["image"])
+    try:
+        return _read(case, path)
+    except FileNotFoundError as error:
+        msg = f"image must exist, got {error.filename or path}; check the path"
+        raise InputError(msg) from error
+    except PermissionError as error:
+        msg = f"{path} must be readable, got permission denied; change its permissions"
+        raise InputError(msg) from error
+    except IsADirectoryError as error:
+        msg = f"{path} must be a file, got a folder; give a file or use find_cases"
+        raise InputError(msg) from error
+
+
+def _read(case: Case, path: Path) -> Volume:
+    match case["format"]:
+        case "nifti":
+            return read_nifti(path, affine=case.get("affine"), rescale=case.get("rescale"))
+        case "nrrd":
+            return read_nrrd(path)
+        case "npz":
+            _check_opens(path)
+            return read_npz(path, affine=case.get("affine"))
+        case "dicom":
+            return read_dicom(case["files"], name=case["image"])
+        case unknown:
+            msg = f"format must be nifti, nrrd, npz or dicom, got {unknown!r}; use find_cases"
+            raise InputError(msg)
+
+
+def _check_opens(path: Path) -> None:
+    with path.open("rb"):
+        pass
