@@ -1,0 +1,259 @@
+"""Where the voxels of a scan lie, and the grid that a network wants them on.
+
+World coordinates are millimetres, RAS+. A grid's affine maps the index of a voxel's centre to
+world mm. Grid axes are named by their number; which anatomical direction they run is `axcodes`,
+three letters as nibabel writes them: `SLP` is axis 0 to the head, 1 to the left, 2 to the back.
+
+Two conventions for the first voxel of a resampled grid:
+
+* `half_pixel`: the outer faces of both grids coincide, as `torch.nn.functional.interpolate` with
+  `align_corners=False` does. The number of voxels is rounded down, and the spacing is stretched
+  to fill the field of view, so it may be a little larger than asked.
+* `affine`: the centres of the first voxels coincide and the spacing is exactly as asked, as
+  MONAI's `Spacing` and ITK do.
+
+A rotated (oblique) scan keeps its own axes: only their order, direction and spacing change, so
+no voxel is mixed with a neighbour that it does not touch. A sheared scan (gantry tilt) has no
+orthogonal axes to keep; it is made upright: the axis that runs along the table stays, the two
+in-plane axes become perpendicular to it, and the grid is the box that holds the whole scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import nibabel as nib
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import InputError
+
+GridKind = Literal["half_pixel", "affine"]
+Shape = tuple[int, int, int]
+
+COUNT_SLACK = 1e-4
+"""Voxels a field of view may miss to a whole number: 300 x float32(0.7) / 0.7 is 299.999995."""
+
+_AXES_OF_LETTERS = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A box of voxels in the patient.
+
+    Attributes:
+        shape: Number of voxels along each axis.
+        affine: `(4, 4)` float64, voxel index to world mm, RAS+.
+    """
+
+    shape: Shape
+    affine: NDArray[np.float64]
+
+    @property
+    def spacing_mm(self) -> tuple[float, float, float]:
+        """Distance between neighbours along each axis, in mm."""
+        a, b, c = np.linalg.norm(self.affine[:3, :3], axis=0)
+        return float(a), float(b), float(c)
+
+
+@dataclass(frozen=True)
+class FittedGrid:
+    """A grid cropped and padded to a size, and the part of it that the scan covers.
+
+    Attributes:
+        grid: The grid after crop and pad.
+        inside: First and last-plus-one voxel along each axis that the uncropped grid covers;
+            what lies outside is padding.
+    """
+
+    grid: Grid
+    inside: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
+
+
+def checked_affine(affine: NDArray[np.float64], name: str = "affine") -> NDArray[np.float64]:
+    """The affine as `(4, 4)` float64.
+
+    Raises:
+        InputError: If it is not a finite, invertible `(4, 4)` matrix.
+    """
+    matrix = np.asarray(affine, dtype=np.float64)
+    if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
+        msg = f"{name} must be a finite 4x4 matrix, got {matrix.tolist()}; mend the file's header"
+        raise InputError(msg)
+    lengths = np.linalg.norm(matrix[:3, :3], axis=0)
+    if lengths.min() <= 0 or abs(np.linalg.det(matrix[:3, :3] / lengths)) < 1e-3:
+        msg = (
+            f"{name} must have three axes that span space, got {matrix[:3, :3].tolist()}; "
+            f"mend the file's header"
+        )
+        raise InputError(msg)
+    return matrix
+
+
+def checked_axcodes(axcodes: Sequence[str]) -> tuple[str, str, str]:
+    """Three letters that name each anatomical axis once.
+
+    Raises:
+        InputError: If they do not.
+    """
+    letters = tuple(str(letter).upper() for letter in axcodes)
+    if sorted(_AXES_OF_LETTERS.get(letter, -1) for letter in letters) != [0, 1, 2]:
+        msg = (
+            f"axcodes must name L or R, P or A, I or S once each, got {''.join(letters)!r}; "
+            f"use for example 'SLP' or 'RAS'"
+        )
+        raise InputError(msg)
+    return letters  # type: ignore[return-value]
+
+
+def _axes_in_order(affine: NDArray[np.float64], axcodes: Sequence[str]) -> NDArray[np.float64]:
+    """Unit directions of the stored axes, `(3, 3)` columns, ordered and signed as `axcodes`."""
+    wanted = nib.orientations.axcodes2ornt(checked_axcodes(axcodes))
+    found = nib.orientations.io_orientation(affine)
+    if np.isnan(found).any():
+        msg = (
+            f"affine must point each axis to another world direction, got "
+            f"{affine[:3, :3].tolist()}; mend the file's header"
+        )
+        raise InputError(msg)
+    moves = nib.orientations.ornt_transform(found, wanted)
+    columns = np.empty((3, 3))
+    for stored, (axis, sign) in enumerate(moves):
+        direction = affine[:3, stored] * sign
+        columns[:, int(axis)] = direction / np.linalg.norm(direction)
+    return columns
+
+
+def upright_axes(affine: NDArray[np.float64], axcodes: Sequence[str]) -> NDArray[np.float64]:
+    """Orthonormal axes nearest to the scan's own, ordered and directed as `axcodes`.
+
+    Args:
+        affine: `(4, 4)` voxel index to world mm.
+        axcodes: Direction of each wanted axis.
+
+    Returns:
+        `(3, 3)`, column `d` is the direction of wanted axis `d` in the world. Equal to the scan's
+        own axes unless they are sheared; then the axis along the table is kept.
+    """
+    columns = _axes_in_order(affine, axcodes)
+    names = [_AXES_OF_LETTERS[letter] for letter in checked_axcodes(axcodes)]
+    done: list[NDArray[np.float64]] = []
+    for name in (2, 0, 1):  # feet-head first, then left-right, then back-front
+        axis = names.index(name)
+        direction = columns[:, axis]
+        for kept in done:
+            direction = direction - kept * (kept @ direction)
+        columns[:, axis] = direction / np.linalg.norm(direction)
+        done.append(columns[:, axis])
+    return columns
+
+
+def target_grid(
+    source: Grid,
+    *,
+    axcodes: Sequence[str],
+    spacing_mm: Sequence[float],
+    kind: GridKind,
+) -> Grid:
+    """The grid that covers the whole scan in the wanted orientation and spacing.
+
+    Args:
+        source: Grid of the scan as stored.
+        axcodes: Direction of each axis of the result.
+        spacing_mm: Distance of neighbours along each axis of the result.
+        kind: `half_pixel` or `affine`, see the module docstring.
+
+    Raises:
+        InputError: If an argument is none of the above, or the result would be empty or absurd.
+    """
+    spacing = np.asarray(spacing_mm, dtype=np.float64)
+    if spacing.shape != (3,) or not (np.isfinite(spacing) & (spacing > 0)).all():
+        msg = f"spacing_mm must be three positive numbers, got {spacing_mm}; give mm per voxel"
+        raise InputError(msg)
+    if kind not in ("half_pixel", "affine"):
+        msg = f"grid must be 'half_pixel' or 'affine', got {kind!r}; take what the card says"
+        raise InputError(msg)
+    affine = checked_affine(source.affine)
+    axes = upright_axes(affine, axcodes)
+    step_mm = axes.T @ affine[:3, :3]  # along wanted axis d per stored index j, in mm
+    step_mm[np.abs(step_mm) < 1e-9 * np.abs(step_mm).max()] = 0.0
+    last = np.asarray(source.shape, dtype=np.float64) - 1
+    margin = 0.5 if kind == "half_pixel" else 0.0
+    ends = np.stack([step_mm * -margin, step_mm * (last + margin)])
+    low = axes.T @ affine[:3, 3] + ends.min(axis=0).sum(axis=1)
+    extent = ends.max(axis=0).sum(axis=1) - ends.min(axis=0).sum(axis=1)
+    if kind == "half_pixel":
+        count = np.maximum(np.floor(extent / spacing + COUNT_SLACK), 1)
+        spacing = extent / count
+        low = low + spacing / 2
+    else:
+        count = np.round(extent / spacing) + 1
+    if count.prod() > 2**33:
+        msg = (
+            f"spacing_mm must give at most 2**33 voxels, got {tuple(spacing_mm)} on a field of "
+            f"view of {extent.round().tolist()} mm; check the units of the spacing and the header"
+        )
+        raise InputError(msg)
+    result = np.eye(4)
+    result[:3, :3] = axes * spacing
+    result[:3, 3] = axes @ low
+    a, b, c = (int(n) for n in count)
+    return Grid((a, b, c), result)
+
+
+def fit_grid(
+    grid: Grid,
+    size: Sequence[int | None] | None,
+    multiple: Sequence[int] = (1, 1, 1),
+) -> FittedGrid:
+    """Crop and pad a grid around its centre.
+
+    Crop first voxel is `max((n - size) // 2, 0)`; voxels padded in front are
+    `max((size - n) // 2, 0)`, the rest behind.
+
+    Args:
+        grid: What to fit.
+        size: Voxels wanted along each axis; None, for one axis or all, keeps what there is.
+        multiple: An axis without a size is padded to a multiple of this.
+    """
+    wanted = (None, None, None) if size is None else tuple(size)
+    if len(wanted) != 3 or any(n is not None and n < 1 for n in wanted):
+        msg = f"size must be three positive numbers or null, got {size}; give voxels per axis"
+        raise InputError(msg)
+    if len(multiple) != 3 or any(m < 1 for m in multiple):
+        msg = f"pad_multiple must be three positive numbers, got {multiple}; use 1 for no padding"
+        raise InputError(msg)
+    shape, shift, inside = [], [], []
+    for have, want, factor in zip(grid.shape, wanted, multiple, strict=True):
+        target = -(-have // factor) * factor if want is None else want
+        start, before = max((have - target) // 2, 0), max((target - have) // 2, 0)
+        shape.append(target)
+        shift.append(start - before)
+        inside.append((before, before + min(have, target)))
+    affine = grid.affine.copy()
+    affine[:3, 3] += affine[:3, :3] @ np.asarray(shift, dtype=np.float64)
+    return FittedGrid(
+        Grid((shape[0], shape[1], shape[2]), affine), (inside[0], inside[1], inside[2])
+    )
+
+
+def index_map(source: Grid, target: Grid) -> NDArray[np.float64]:
+    """`(4, 4)` float64, voxel index on `target` to voxel index on `source`."""
+    return np.linalg.inv(source.affine) @ target.affine
+
+
+def transform_points(
+    affine: NDArray[np.float64], points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Apply a `(4, 4)` affine to points `(..., 3)`.
+
+    Raises:
+        InputError: If the last axis of `points` does not have length 3.
+    """
+    values = np.asarray(points, dtype=np.float64)
+    if values.ndim == 0 or values.shape[-1] != 3:
+        msg = f"points must have shape (..., 3), got {values.shape}; give one row per point"
+        raise InputError(msg)
+    return values @ affine[:3, :3].T + affine[:3, 3]
