@@ -5,8 +5,9 @@ scan, or several scans of a patient, are not independent, and an interval that t
 narrow. A resample is a whole number of copies per case, so every score is computed from weights:
 ranks are found once per label, and the rest is running sums over all resamples at a time.
 
-The definitions equal `classification` to rounding (weights of one give the same numbers). Bins of
-the calibration error stay where the full data put them.
+The definitions equal `classification` to rounding (weights of one give the same numbers). The
+calibration error gets no interval: resampling adds noise to every bin, and as distances do not
+cancel, nearly all resamples lie above the value itself.
 
 A resample that leaves a score undefined (no positive case of a rare label was drawn) does not count
 for that score; for an average it does not count if any label of the average is undefined, as the
@@ -25,9 +26,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .calibration import calibration_bins
 from .classification import METRICS
 
+RESAMPLED: tuple[str, ...] = tuple(name for name in METRICS if name != "calibration_error")
+"""Scores that get an interval."""
 _CHUNK = 250
 """Resamples at a time: bounds memory to about 50 MB at 3,000 cases."""
 
@@ -42,7 +44,7 @@ class Intervals:
         confidence: Share of resamples inside, e.g. 0.95.
         num_resamples: R.
         num_patients: P, the number of independent draws per resample.
-        labels: By score (`classification.METRICS`): `(L, 2)` lower and upper, NaN if not given.
+        labels: By score (`RESAMPLED`): `(L, 2)` lower and upper, NaN if not given.
         macro: By score, and `weighted_f1`: lower and upper of the average over labels.
         num_used_macro: By score: resamples in which the average was defined.
     """
@@ -113,7 +115,7 @@ def bootstrap_intervals(
         weights=np.ones((len(truth), 1)),
     )
     prevalence = scores.pop("prevalence")
-    averages = {metric: _average(scores[metric], whole[metric]) for metric in METRICS}
+    averages = {metric: _average(scores[metric], whole[metric]) for metric in RESAMPLED}
     averages["weighted_f1"] = _average(scores["f1"], whole["f1"], prevalence)
     return Intervals(
         confidence=confidence,
@@ -121,7 +123,7 @@ def bootstrap_intervals(
         num_patients=len(number),
         labels={
             metric: np.array([_interval(column, confidence) for column in scores[metric].T])
-            for metric in METRICS
+            for metric in RESAMPLED
         },
         macro={metric: _interval(values, confidence) for metric, values in averages.items()},
         num_used_macro={m: int((~np.isnan(v)).sum()) for m, v in averages.items()},
@@ -144,7 +146,7 @@ def weighted_scores(
         weights: Copies of each case in each resample, `(N, R)`, >= 0.
 
     Returns:
-        By score (`classification.METRICS`) and `prevalence`: `(R, L)`, NaN where undefined.
+        By score (`RESAMPLED`) and `prevalence`: `(R, L)`, NaN where undefined.
     """
     columns = []
     for index in range(truth.shape[1]):
@@ -195,7 +197,6 @@ def _label_scores(
             "sensitivity": true_positive / positives,
             "specificity": true_negative / negatives,
             "brier": squared / total,
-            "calibration_error": _calibration_error(truth, probabilities, weights) / total,
             "prevalence": positives / total,
         }
 
@@ -225,14 +226,6 @@ def _ranked_scores(truth: Floats, probabilities: Floats, weights: Floats) -> tup
     both = (positives > 0) & (positives < total)
     auroc = np.where(both, wins / (positives * (total - positives)), np.nan)
     return auroc, np.where(both, precisions / positives, np.nan)
-
-
-def _calibration_error(truth: Floats, probabilities: Floats, weights: Floats) -> Floats:
-    """Calibration error times the number of cases, `(R,)`, in the bins of the full data."""
-    bins = calibration_bins(probabilities)
-    in_bin = np.zeros((int(bins.max(initial=0)) + 1, len(truth)))
-    in_bin[bins, np.arange(len(truth))] = probabilities - truth
-    return np.asarray(np.abs(in_bin @ weights).sum(axis=0))
 
 
 def _average(values: Floats, whole: Floats, prevalence: Floats | None = None) -> Floats:

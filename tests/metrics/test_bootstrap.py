@@ -5,8 +5,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from common.errors import InputError
-from common.metrics.bootstrap import bootstrap_intervals, weighted_scores
-from common.metrics.classification import METRICS, score_classification
+from common.metrics.bootstrap import RESAMPLED, bootstrap_intervals, weighted_scores
+from common.metrics.classification import score_classification
 
 
 def intervals_of(cohort, **options):
@@ -40,7 +40,7 @@ def test_weights_of_one_give_the_plain_scores(cohort):
         decisions=cohort.decisions,
         labels=cohort.labels,
     )
-    for metric in METRICS:
+    for metric in RESAMPLED:
         expected = [entry.values[metric] for entry in plain.labels]
         assert weighted[metric][0] == pytest.approx(expected, abs=1e-12)
 
@@ -80,7 +80,7 @@ def test_resamples_without_a_class_are_undefined_as_in_the_plain_scores():
 def test_copies_of_a_patients_scan_change_no_interval(cohort):
     single = intervals_of(cohort, patient_ids=range(120))
     triple = intervals_of(repeat(cohort, 3), patient_ids=np.repeat(np.arange(120), 3).tolist())
-    for metric in METRICS:
+    for metric in RESAMPLED:
         assert triple.labels[metric] == pytest.approx(single.labels[metric], nan_ok=True)
         assert triple.macro[metric] == pytest.approx(single.macro[metric])
 
@@ -182,3 +182,7 @@ def test_certainty_is_an_error(cohort):
 def test_a_patient_per_case_is_needed(cohort):
     with pytest.raises(InputError, match="one patient per case, got 3 for 120 cases"):
         intervals_of(cohort, patient_ids=["a", "b", "c"])
+
+
+def test_the_calibration_error_gets_no_interval(cohort):
+    assert "calibration_error" not in intervals_of(cohort).labels
