@@ -44,7 +44,7 @@ def decide(probabilities: NDArray[np.floating], thresholds: Sequence[float]) -> 
 
     Args:
         probabilities: `(N, L)` or `(L,)` in [0, 1].
-        thresholds: One per label.
+        thresholds: One per label, or a single one for all values.
 
     Returns:
         Decisions, of the same shape.
