@@ -57,7 +57,11 @@ def _why_nifti_is_no_ct(path: Path, case: Case) -> str:
             return "a blank header (neither qform nor sform), so its place is unknown"
         if header.affine is None and "rescale" in case:
             return ""  # not in HU before the table's rescale
-        look = _Look(stream, header.offset, header.dtype, header.shape, path)
+        try:
+            stream.seek(header.offset)
+        except GZIP_ERRORS as error:
+            raise damaged(path, error) from error
+        look = _Look(stream, header.dtype, header.shape, path)
         return look.why_no_ct(header.slope, header.intercept)
 
 
@@ -67,9 +71,9 @@ def _why_nrrd_is_no_ct(path: Path) -> str:
         spatial_affine(header, path)
         shape = tuple(int(size) for size in header["sizes"])
         if is_plain_gzip(header):
-            return _Look(open_gzip(file), 0, header["dtype"], shape, path).why_no_ct()
+            return _Look(open_gzip(file), header["dtype"], shape, path).why_no_ct()
         if header["encoding"] == "raw" and "data file" not in header:
-            return _Look(file, file.tell(), header["dtype"], shape, path).why_no_ct()
+            return _Look(file, header["dtype"], shape, path).why_no_ct()
     return "an 8-bit image or mask, not CT in HU" if header["dtype"].itemsize == 1 else ""
 
 
@@ -92,7 +96,7 @@ def _why_npz_is_no_ct(path: Path) -> str:
                 )
                 if len(shape) != 3 or dtype.kind not in "iuf":
                     return f"{key} holds {dtype} {shape}, not a 3D volume of numbers"
-                return _Look(stream, stream.tell(), dtype, shape, path).why_no_ct()
+                return _Look(stream, dtype, shape, path).why_no_ct()
     except (zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
         got = (str(error).strip() or type(error).__name__).splitlines()[0]
         msg = f"{path} must be a readable NPZ file of numbers, got {got!r}; copy it again"
@@ -105,13 +109,12 @@ class _Look:
     def __init__(
         self,
         stream: IO[bytes],
-        offset: int,
         dtype: np.dtype[Any],
         shape: tuple[int, ...],
         path: Path,
     ) -> None:
         self._stream = stream
-        self._offset = offset
+        self._content = b""
         self._dtype = dtype
         self._num_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
         self._path = path
@@ -131,16 +134,17 @@ class _Look:
             num_bytes *= 16
 
     def _values(self, num_bytes: int) -> NDArray[Any]:
-        size = self._dtype.itemsize
+        """The first `num_bytes` of the voxels; what was read before is kept."""
+        wanted = min(num_bytes, self._num_bytes) - len(self._content)
         try:
-            self._stream.seek(self._offset)
-            content = self._stream.read(min(num_bytes, self._num_bytes) // size * size)
+            self._content += self._stream.read(wanted)
         except GZIP_ERRORS as error:
             raise damaged(self._path, error) from error
-        if len(content) < size:
+        count = len(self._content) // self._dtype.itemsize
+        if not count:
             msg = f"{self._path} must hold voxels, got a header alone; copy or download it again"
             raise InputError(msg)
-        return np.frombuffer(content, self._dtype, count=len(content) // size)
+        return np.frombuffer(self._content, self._dtype, count=count)
 
 
 def _lowest(values: NDArray[Any]) -> float:

@@ -124,7 +124,8 @@ def read_header(stream: IO[bytes], path: Path) -> NiftiHeader:
         msg = f"{path} must be a NIfTI file, got {got}; check its name or convert it again"
         raise InputError(msg)
     try:
-        header = HEADER_CLASSES[known.pop()].from_fileobj(io.BytesIO(start))
+        size = known.pop()
+        header = HEADER_CLASSES[size](start[:size])
         slope, intercept = header.get_slope_inter()
     except (HeaderDataError, WrapStructError) as error:
         msg = f"{path} must have a valid NIfTI header, got {str(error).splitlines()[0]}; convert it"
