@@ -1,0 +1,312 @@
+"""Weights and the card that says what they are.
+
+A card is a JSON file beside the tensors. Its keys:
+
+- `name`, `bundle`: what these weights are called and which bundle they belong to.
+- `network`: `class` (name) and `arguments` (keyword arguments of that class).
+- `preprocessing`: `axcodes`, `spacing_mm`, `size`, `hu_window`, `output_range`, `grid`.
+- `labels` in channel order; `thresholds`: label to probability; positive means `>=`.
+- `tensors`, `sha256`: file beside the card and its hash. Absent in a card that only describes
+  an architecture, such as `published.json` before its weights are fetched.
+- `training`, `score`: what it was trained on and what it reaches there.
+- `source`, `licence`, `synthetic`, `clinical_use`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from .errors import InputError
+from .results.atomic import replacing, write_json
+from .results.schema import WeightsRecord
+
+logger = logging.getLogger("common.weights")
+
+Network = TypeVar("Network", bound=nn.Module)
+
+REQUIRED_KEYS = ("name", "bundle", "network", "preprocessing", "labels", "clinical_use")
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model card, read from JSON. See the module for what the keys mean.
+
+    Attributes:
+        path: The JSON file.
+        content: Everything in it.
+    """
+
+    path: Path
+    content: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """What these weights are called."""
+        return str(self.content["name"])
+
+    @property
+    def architecture(self) -> Mapping[str, Any]:
+        """Keyword arguments of the network's class."""
+        return dict(self.content["network"]["arguments"])
+
+    @property
+    def preprocessing(self) -> Mapping[str, Any]:
+        """How to feed the network."""
+        return dict(self.content["preprocessing"])
+
+    @property
+    def labels(self) -> list[str]:
+        """Class names in channel order."""
+        return list(self.content["labels"])
+
+    @property
+    def thresholds(self) -> dict[str, float]:
+        """Probability from which each label counts as positive (`>=`); 0.5 where not given."""
+        given = self.content.get("thresholds", {})
+        return {label: float(given.get(label, 0.5)) for label in self.labels}
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it was trained on phantoms only."""
+        return bool(self.content.get("synthetic", False))
+
+    @property
+    def tensors(self) -> Path | None:
+        """The file that holds the weights, or None for a bare architecture."""
+        name = self.content.get("tensors")
+        return self.path.parent / str(name) if name else None
+
+    @property
+    def sha256(self) -> str | None:
+        """Hash of the tensors' file as the card gives it."""
+        return self.content.get("sha256")
+
+    def provenance(self) -> WeightsRecord:
+        """What a result file repeats about the weights that made it."""
+        return {
+            "name": self.name,
+            "sha256": str(self.sha256),
+            "source": str(self.content.get("source", "")),
+            "synthetic": self.is_synthetic,
+            "clinical_use": False,
+        }
+
+
+def read_card(path: str | Path) -> Card:
+    """Read and check a card.
+
+    Raises:
+        InputError: If the file is missing, is no JSON or lacks a required key.
+    """
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        msg = (
+            f"weights must name a card that exists, got {path}; use demo or a path to a .json card"
+        )
+        raise InputError(msg) from error
+    except (OSError, ValueError) as error:
+        msg = (
+            f"card must be readable JSON, got {path} ({error}); train or convert the weights again"
+        )
+        raise InputError(msg) from error
+    missing = [key for key in REQUIRED_KEYS if key not in content]
+    if missing:
+        msg = (
+            f"card must hold {', '.join(REQUIRED_KEYS)}, "
+            f"got {path} without {', '.join(missing)}; add them"
+        )
+        raise InputError(msg)
+    return Card(path=path, content=content)
+
+
+def choose_card(weights: str, *, bundle_root: str | Path) -> Card:
+    """Decide which weights a bundle runs with.
+
+    Args:
+        weights: `auto` takes `models/model.json` where installed and `models/demo.json`
+            otherwise, with a warning; `demo`; or the path of a card, of its tensors, or of the
+            folder with a `model.json`.
+        bundle_root: Folder with `configs` and `models`.
+
+    Raises:
+        InputError: If what is asked for is not there.
+    """
+    models = Path(bundle_root) / "models"
+    if weights == "auto":
+        installed = models / "model.json"
+        card = read_card(installed if installed.is_file() else models / "demo.json")
+    elif weights == "demo":
+        card = read_card(models / "demo.json")
+    else:
+        path = Path(weights)
+        card = read_card(path / "model.json" if path.is_dir() else path.with_suffix(".json"))
+    if card.is_synthetic:
+        logger.warning(
+            "Weights '%s' are SYNTHETIC: trained on phantoms only, to show that everything runs. "
+            "Their results on real scans mean nothing. Not for clinical use.",
+            card.name,
+        )
+    return card
+
+
+def load_weights(network: Network, *, card: Card) -> Network:
+    """Load a card's tensors into a network, strictly, and set it to evaluation mode.
+
+    Raises:
+        InputError: If the card has no tensors, the file's hash differs, or any key or shape
+            does not fit; all that do not fit are named.
+    """
+    wanted_class = card.content["network"]["class"]
+    if type(network).__name__ != wanted_class:
+        msg = (
+            f"network must be a {wanted_class} for {card.path}, got {type(network).__name__}; "
+            "use the card's own bundle"
+        )
+        raise InputError(msg)
+    path = card.tensors
+    if path is None or not path.is_file():
+        msg = (
+            f"card must come with its tensors, got {card.path} without {path or 'any'}; "
+            "fetch, convert or train them, or use --weights demo"
+        )
+        raise InputError(msg)
+    if card.sha256 and file_sha256(path) != card.sha256:
+        msg = (
+            f"weights must match the card's sha256, got another file at {path}; "
+            "fetch or train it again"
+        )
+        raise InputError(msg)
+    load_state(network, read_tensors(path))
+    return network.eval()
+
+
+def load_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Load a state dict; every key must fit, and all that do not are named.
+
+    Raises:
+        InputError: If a key is missing, unexpected or has another shape.
+    """
+    wanted = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
+    found = {key: list(tensor.shape) for key, tensor in state.items()}
+    problems = [f"missing {key} {wanted[key]}" for key in wanted.keys() - found.keys()]
+    problems += [f"unexpected {key} {found[key]}" for key in found.keys() - wanted.keys()]
+    problems += [
+        f"{key} has shape {found[key]}, expected {wanted[key]}"
+        for key in wanted.keys() & found.keys()
+        if wanted[key] != found[key]
+    ]
+    if problems:
+        listed = "\n  ".join(sorted(problems))
+        msg = f"checkpoint does not fit {type(network).__name__}:\n  {listed}"
+        raise InputError(msg)
+    network.load_state_dict(dict(state))
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a state dict from `.safetensors`, `.pt` or `.pth`. Nothing is unpickled but tensors.
+
+    A checkpoint that wraps its state dict as `model`, `state_dict` or `network` is unwrapped.
+
+    Raises:
+        InputError: If the file is damaged or holds anything but tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return safetensors.torch.load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # each reader has errors of its own; all mean the same to a user
+        reason = str(error).splitlines()[0]
+        msg = (
+            f"weights must be a state dict of tensors, got {path} ({reason}); "
+            "fetch or convert it again"
+        )
+        raise InputError(msg) from error
+    for wrapper in ("state_dict", "model", "network"):
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
+        msg = (
+            f"weights must be a state dict of tensors, got {path} with something else; "
+            "save network.state_dict()"
+        )
+        raise InputError(msg)
+    return content
+
+
+def rename_keys(state: Mapping[str, Tensor], key_map: Sequence[Sequence[str]]) -> dict[str, Tensor]:
+    """Bring a foreign checkpoint's keys into our layout.
+
+    Args:
+        state: Foreign key to tensor.
+        key_map: Pairs of regular expression and replacement, applied in order to every key. A key
+            that becomes empty is dropped: the only way to leave part of a checkpoint out.
+
+    Raises:
+        InputError: If two keys become the same.
+    """
+    renamed: dict[str, Tensor] = {}
+    for foreign, tensor in state.items():
+        key = foreign
+        for pattern, replacement in key_map:
+            key = re.sub(pattern, replacement, key)
+        if key in renamed:
+            msg = f"key map must keep keys apart, got {key} twice (from {foreign}); mend the map"
+            raise InputError(msg)
+        if key:
+            renamed[key] = tensor
+    return renamed
+
+
+def read_key_map(path: str | Path, layout: str) -> list[list[str]]:
+    """Read one layout's key map from a bundle's `models/key_map.json`.
+
+    Raises:
+        InputError: If the layout is not in the file.
+    """
+    layouts: dict[str, list[list[str]]] = json.loads(Path(path).read_text(encoding="utf-8"))
+    if layout not in layouts:
+        msg = f"layout must be one of {', '.join(layouts)}, got {layout}; see {path}"
+        raise InputError(msg)
+    return layouts[layout]
+
+
+def save_weights(network: nn.Module, content: Mapping[str, Any], path: Path) -> Card:
+    """Write tensors and card side by side; the card last, so that a card is never alone.
+
+    Args:
+        network: Its state dict is saved.
+        content: The card without `tensors` and `sha256`.
+        path: The card's path, `.json`. Tensors go to `.safetensors` beside a card named `demo`
+            and to `.pt`, which MONAI's own tools read, beside any other.
+    """
+    state = {
+        key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()
+    }
+    tensors = path.with_suffix(".safetensors" if path.stem == "demo" else ".pt")
+    with replacing(tensors) as temporary:
+        if tensors.suffix == ".safetensors":
+            safetensors.torch.save_file(state, temporary)
+        else:
+            torch.save(state, temporary)
+    full = {**content, "tensors": tensors.name, "sha256": file_sha256(tensors)}
+    write_json(path, full)
+    return Card(path=path, content=full)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
