@@ -1,0 +1,123 @@
+"""CT-Scroll on one scan: logits, and how much each slice triplet moved them.
+
+Shapes: B batch, D H W the volume, T = D / 3 triplets, C channels, L labels.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from monai.inferers import Inferer
+from torch import Tensor
+
+from ..networks.ct_scroll import ScrollClassifier
+from ..networks.slice_encoder import slices_to_triplets
+from .acceleration import Encoder, accelerate, choose_precision
+
+
+class ScrollInferer(Inferer):
+    """Encode a scan's triplets fast, classify it, and say which triplets mattered.
+
+    Args:
+        device: Where the network runs; decides what `auto` precision is.
+        precision: `auto`, `fp32` or `bf16`; of the slice encoder, the rest stays fp32.
+        backend: `eager`, `compile` or `openvino`.
+        relevance: Whether to compute relevance.
+        attention_maps: Whether to return who looks at whom.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: torch.device | str = "cpu",
+        precision: str = "auto",
+        backend: str = "eager",
+        relevance: bool = True,
+        attention_maps: bool = False,
+    ) -> None:
+        super().__init__()
+        self.precision = choose_precision(precision, torch.device(device))
+        self.backend = backend
+        self.relevance = relevance
+        self.attention_maps = attention_maps
+        self._ready_for: ScrollClassifier | None = None
+        self._encoder: Encoder | None = None
+
+    @torch.inference_mode()
+    def __call__(
+        self, inputs: Tensor, network: ScrollClassifier, *_args: Any, **_kwargs: Any
+    ) -> dict[str, Any]:
+        """Read scans.
+
+        Args:
+            inputs: `(B, 1, D, H, W)` on the network's device, in the card's range.
+            network: In evaluation mode.
+
+        Returns:
+            `logits` `(B, L)`; `relevance` `(B, L, T)` where asked for, see
+            `leave_one_out_relevance`; `attention` name to `(B, T, T)` where asked for;
+            `inference_s`, seconds.
+        """
+        start = time.perf_counter()
+        features = self.encode(inputs.as_subclass(Tensor), network)
+        outputs: dict[str, Any] = {"logits": network.classify(features)}
+        if self.relevance:
+            outputs["relevance"] = leave_one_out_relevance(network, features)
+        if self.attention_maps:
+            outputs["attention"] = network.attention_maps(features)
+        outputs["inference_s"] = time.perf_counter() - start
+        return outputs
+
+    def encode(self, volume: Tensor, network: ScrollClassifier) -> Tensor:
+        """Features `(B, T, C)` of scans `(B, 1, D, H, W)`.
+
+        Triplets that hold one value throughout, as padding does, all give the same features and
+        are encoded once.
+        """
+        encoder = self._prepare(network, volume.device)
+        pictures = slices_to_triplets(volume)
+        flat = pictures.reshape(pictures.shape[0], -1)
+        empty = flat.amin(dim=1) == flat.amax(dim=1)
+        source = torch.arange(pictures.shape[0], device=volume.device)
+        values = flat[:, 0]
+        for value in values[empty].unique():
+            alike = empty & (values == value)
+            source[alike] = source[alike][0].clone()
+        wanted, place = source.unique(return_inverse=True)
+        chunk = network.chunk if network.chunk > 0 else len(wanted)
+        parts = [encoder(pictures[part]).mean(dim=(2, 3)) for part in wanted.split(chunk)]
+        return torch.cat(parts)[place].reshape(volume.shape[0], -1, parts[0].shape[-1])
+
+    def _prepare(self, network: ScrollClassifier, device: torch.device) -> Encoder:
+        if self._encoder is None or self._ready_for is not network:
+            self._encoder = accelerate(
+                network.encoder,
+                precision=self.precision,
+                backend=self.backend,
+                device=device,
+            )
+            self._ready_for = network
+        return self._encoder
+
+
+def leave_one_out_relevance(network: ScrollClassifier, features: Tensor) -> Tensor:
+    """How much each logit falls when one triplet is taken away.
+
+    The triplet is hidden from attention and left out of the mean, everything else stays, and the
+    scan is classified again: `relevance[l, t] = logit_l(all) - logit_l(all but t)`. Positive
+    means that the triplet speaks for the label. No gradient, no choice of layer.
+
+    Args:
+        network: In evaluation mode.
+        features: From `ScrollClassifier.encode`, `(B, T, C)`, T at least 2.
+
+    Returns:
+        Relevance in logits, `(B, L, T)`.
+    """
+    num_triplets = features.shape[1]
+    left_out = torch.eye(num_triplets, dtype=torch.bool, device=features.device)
+    whole = network.classify(features)
+    rows = [network.classify(scan.expand(num_triplets, -1, -1), left_out) for scan in features]
+    return whole[:, :, None] - torch.stack(rows).transpose(1, 2)

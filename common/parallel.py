@@ -1,0 +1,98 @@
+"""One process or many: who am I, and who waits for whom. Everything rests on ignite's idist."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence, Sized
+from typing import TypeVar
+
+import ignite.distributed as idist
+import torch
+from torch.utils.data.distributed import DistributedSampler
+
+Item = TypeVar("Item")
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """The device of this process.
+
+    Args:
+        name: `auto` takes the GPU with this process's local rank where there is one, else the
+            CPU. Anything else is torch's own name for a device.
+    """
+    if name != "auto":
+        return torch.device(name)
+    if torch.cuda.is_available():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return torch.device("cpu")
+
+
+def join_processes() -> None:
+    """Join the processes that torchrun started: NCCL with GPUs, gloo without. Alone: nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
+        backend = "nccl" if torch.cuda.is_available() else "gloo"
+        if backend == "nccl":
+            torch.cuda.set_device(pick_device())
+        torch.distributed.init_process_group(backend)
+
+
+def leave_processes() -> None:
+    """Leave the process group, if there is one."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
+def is_first_process() -> bool:
+    """Whether this process is the one that prints, merges and saves."""
+    return bool(idist.get_rank() == 0)
+
+
+def wait_for_others() -> None:
+    """Return once every process is here."""
+    idist.barrier()
+
+
+def own_share(items: Sequence[Item]) -> list[Item]:
+    """This process's part of a list: every n-th item of n processes."""
+    return list(items[idist.get_rank() :: idist.get_world_size()])
+
+
+class StretchSampler(DistributedSampler[int]):
+    """Each epoch takes the next stretch of a shuffled list, shared out among the processes.
+
+    A large data set then has epochs of a chosen length, and epoch e is the same after a restart.
+
+    Args:
+        dataset: What is sampled; only its length is used.
+        stretch: Items per epoch over all processes; 0 takes the whole list.
+        seed: Of the shuffle.
+    """
+
+    def __init__(self, dataset: Sized, *, stretch: int = 0, seed: int = 0) -> None:
+        super().__init__(
+            dataset,  # type: ignore[arg-type]
+            num_replicas=idist.get_world_size(),
+            rank=idist.get_rank(),
+            seed=seed,
+        )
+        self.list_length = len(dataset)
+        self.stretch = min(stretch, self.list_length) or self.list_length
+        self.num_samples = -(-self.stretch // self.num_replicas)
+
+    def __iter__(self) -> Iterator[int]:
+        """Indices of this process in the epoch last given to `set_epoch`."""
+        first = self.epoch * self.num_samples * self.num_replicas
+        for place in range(
+            first + self.rank, first + self.num_samples * self.num_replicas, self.num_replicas
+        ):
+            round_number, position = divmod(place, self.list_length)
+            yield self._order(round_number)[position]
+
+    def _order(self, round_number: int) -> list[int]:
+        if getattr(self, "_round_number", None) != round_number:
+            generator = torch.Generator().manual_seed(self.seed + round_number)
+            self._order_of_round: list[int] = torch.randperm(
+                self.list_length, generator=generator
+            ).tolist()
+            self._round_number = round_number
+        return self._order_of_round
