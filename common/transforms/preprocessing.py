@@ -50,13 +50,20 @@ class ReadCTd(MapTransform):
 
     Args:
         keys: Where the scan is, usually `image`.
+        keep_as: A second key for the same `Volume`, for steps that want the scan as stored after
+            preprocessing has replaced it. Such data should not travel between processes.
         allow_missing_keys: Skip a key that is not there.
     """
 
     def __init__(
-        self, keys: str | Sequence[str] = "image", allow_missing_keys: bool = False
+        self,
+        keys: str | Sequence[str] = "image",
+        *,
+        keep_as: str | None = None,
+        allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        self.keep_as = keep_as
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read.
@@ -70,6 +77,8 @@ class ReadCTd(MapTransform):
                 case = dict(data)
                 case["image"] = result[key]
                 result[key] = read_volume(cast(Case, case))
+            if self.keep_as is not None:
+                result[self.keep_as] = result[key]
         return result
 
 

@@ -1,0 +1,128 @@
+"""What all cases of one run share: where results go, and what made them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..case import Case, CaseList
+from ..errors import InputError
+from ..parallel import is_first_process, own_share
+from ..weights import Card
+from .case_result import fingerprint, is_finished, write_failure
+from .schema import BundleRecord
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run of one bundle.
+
+    Attributes:
+        output_dir: Holds a folder per case and `summary.csv`.
+        bundle: Name and version.
+        card: The weights' card.
+        device: Where the network runs.
+        precision: `fp32` or `bf16`, as used.
+        backend: What executes the network.
+        settings: Whatever else decides what the results hold.
+    """
+
+    output_dir: Path
+    bundle: BundleRecord
+    card: Card
+    device: torch.device
+    precision: str
+    backend: str
+    settings: Mapping[str, Any]
+
+    def folder(self, case_id: str) -> Path:
+        """The folder of one case."""
+        return self.output_dir / case_id
+
+    def fingerprint(self, case: Case) -> str:
+        """Changes with the input, the weights and everything else that decides the result."""
+        return fingerprint(
+            case=case,
+            weights_sha256=str(self.card.sha256),
+            settings={
+                "bundle": self.bundle,
+                "precision": self.precision,
+                "preprocessing": self.card.preprocessing,
+                "thresholds": self.card.thresholds,
+                **self.settings,
+            },
+        )
+
+    def device_name(self) -> str:
+        """`cpu`, or the GPU by its name."""
+        if self.device.type == "cuda":
+            return f"{self.device}: {torch.cuda.get_device_name(self.device)}"
+        return str(self.device)
+
+
+def start_record(
+    *,
+    output_dir: str | Path,
+    bundle_root: str | Path,
+    card: Card,
+    device: torch.device | str,
+    precision: str,
+    backend: str,
+    **settings: Any,
+) -> RunRecord:
+    """Gather what a run's results repeat, and make the output folder.
+
+    Args:
+        output_dir: Made where missing.
+        bundle_root: Its `configs/metadata.json` gives name and version.
+        card: The weights' card.
+        device: Where the network runs.
+        precision: As used, not `auto`.
+        backend: What executes the network.
+        settings: Whatever else decides what the results hold.
+
+    Raises:
+        InputError: If the folder cannot be made.
+    """
+    metadata = Path(bundle_root) / "configs" / "metadata.json"
+    version = json.loads(metadata.read_text(encoding="utf-8"))["version"]
+    try:
+        Path(output_dir).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = (
+            f"output_dir must be a folder that can be written, got {output_dir} "
+            f"({error.strerror}); name another"
+        )
+        raise InputError(msg) from error
+    return RunRecord(
+        output_dir=Path(output_dir),
+        bundle={"name": str(card.content["bundle"]), "version": str(version)},
+        card=card,
+        device=torch.device(device),
+        precision=precision,
+        backend=backend,
+        settings=settings,
+    )
+
+
+def unfinished_cases(cases: Sequence[Case], *, record: RunRecord) -> list[Case]:
+    """This process's share of the cases that have no finished result of the same run settings.
+
+    Rejected files, if the list knows of any, are written down beside the results.
+    """
+    if is_first_process() and isinstance(cases, CaseList):
+        for rejection in cases.rejected:
+            name = Path(rejection.path).name
+            write_failure(
+                record.folder(name), rejection.reason, path=rejection.path, status="rejected"
+            )
+    return [
+        case
+        for case in own_share(cases)
+        if not is_finished(record.folder(case["case_id"]), record.fingerprint(case))
+    ]

@@ -1,0 +1,92 @@
+"""Turn a classifier's logits into a finished case folder.
+
+Shapes: B batch of one, L labels, T slice triplets; D H W the network's grid.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import torch
+from monai.transforms import Transform
+
+from .case_result import case_result, describe_case, write_case_result
+from .classification import (
+    CLASSIFICATION_DEFINITIONS,
+    classification_outputs,
+    triplet_centres_world_mm,
+)
+from .classification_figure import write_classification_figure
+from .run_record import RunRecord
+
+
+class SaveClassificationd(Transform):
+    """Write `result.json` and what belongs to it for one classified case.
+
+    Reads `case`, `volume` (the stored scan), `image` `(1, 1, D, H, W)`, `read_preprocess_s` and
+    `pred`: `logits` `(1, L)`, `relevance` `(1, L, T)`, `attention` name to `(1, T, T)`,
+    `inference_s`.
+
+    Args:
+        record: The run.
+        figures: Whether to draw `figure.png`.
+    """
+
+    def __init__(self, *, record: RunRecord, figures: bool = True) -> None:
+        self.record = record
+        self.figures = figures
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Write the case's folder; `data` goes through unchanged."""
+        start = time.perf_counter()
+        record, card, volume, pred = self.record, self.record.card, data["volume"], data["pred"]
+        folder = record.folder(data["case_id"])
+        folder.mkdir(parents=True, exist_ok=True)
+        probabilities = torch.sigmoid(pred["logits"][0].float()).cpu().numpy()
+        relevance = pred["relevance"][0].float().cpu().numpy() if "relevance" in pred else None
+        outputs = classification_outputs(
+            labels=card.labels,
+            probabilities=probabilities,
+            thresholds=list(card.thresholds.values()),
+            relevance=relevance,
+            network_affine=data["image"].affine,
+            network_shape=data["image"].shape[-3:],
+            input_affine=volume.affine,
+            input_shape=volume.voxels.shape,
+        )
+        case = describe_case(data["case"], volume)
+        files = []
+        if self.figures:
+            files.append("figure.png")
+            write_classification_figure(
+                folder / "figure.png",
+                volume=volume,
+                case=case,
+                bundle=record.bundle,
+                weights=card.provenance(),
+                outputs=outputs,
+                triplet_centres_world_mm=triplet_centres_world_mm(
+                    data["image"].affine, data["image"].shape[-3:]
+                ),
+            )
+        result = case_result(
+            case=case,
+            bundle=record.bundle,
+            weights=card.provenance(),
+            device=record.device_name(),
+            precision=record.precision,
+            backend=record.backend,
+            timings={
+                "read_preprocess_s": data["read_preprocess_s"],
+                "inference_s": pred["inference_s"],
+                "write_s": time.perf_counter() - start,
+            },
+            outputs=outputs,
+            definitions=CLASSIFICATION_DEFINITIONS,
+            fingerprint=record.fingerprint(data["case"]),
+            settings=record.settings,
+            files=files,
+        )
+        write_case_result(folder, result)
+        return data
