@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from ..cases import Case
+from ..case import Case
 from ..volume import Volume
 from .atomic import plain, remove, remove_partials, write_json
 from .schema import (
