@@ -21,7 +21,6 @@ Shapes: N cases, L labels.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,7 +32,8 @@ from numpy.typing import NDArray
 from ..case import Case
 from ..errors import InputError
 from ..results.atomic import write_json, write_text
-from ..tables.ct_rate import CT_RATE_LABELS
+from ..tables.ct_rate import CT_RATE_LABELS, VOLUME_NAME, parse_volume_name
+from ..tables.rad_chestct import CALCIFICATION, MERGED, SHARED_CLASSES
 from .bootstrap import bootstrap_intervals
 from .classification import score_classification
 from .evaluation_report import Evaluation, metrics_csv, metrics_json, metrics_text
@@ -41,10 +41,9 @@ from .predictions import CaseTable, join, merge_labels, read_csv, read_results, 
 from .thresholds import FALLBACK_THRESHOLD, decide, ordered_thresholds
 
 Unit = Literal["volume", "scan"]
-LabelSet = Literal["as_given", "ct_rate"]
+LabelSet = Literal["as_given", "ct_rate", "rad_chestct"]
 Groups = Mapping[str, Sequence[str]]
 """Labels to score, each with the labels that it merges where it is not there itself."""
-_CT_RATE_VOLUME = re.compile(r"(?P<scan>(?P<patient>(?:train|valid)_\d+)_[a-z]+)_\d+")
 
 
 class ClassificationEvaluation:
@@ -57,7 +56,8 @@ class ClassificationEvaluation:
         truth: A CSV with a column per label instead of cases.
         predictions: Folder of `<case_id>/result.json`, or a CSV with a column per label.
         thresholds: By label; default those stored with the results.
-        label_set: `as_given`, or `ct_rate`, the 18 official labels.
+        label_set: `as_given`; `ct_rate`, the 18 official labels; or `rad_chestct`, the 16 that
+            the two data sets share, with both calcifications as one: the higher probability.
         unit: `volume`, or `scan`: the mean probability over the reconstructions of a scan, which
             are told by CT-RATE's names (`valid_1_a_1`, `valid_1_a_2`).
         num_bootstrap: Resamples for the intervals; 0 for none.
@@ -191,8 +191,7 @@ def scan_of(case_id: str) -> str:
     Args:
         case_id: For example `valid_1_a_2`, which belongs to the scan `valid_1_a`.
     """
-    match = _CT_RATE_VOLUME.fullmatch(case_id)
-    return match["scan"] if match else case_id
+    return parse_volume_name(case_id).scan_id if VOLUME_NAME.fullmatch(case_id) else case_id
 
 
 def _patients(truth: CaseTable, predictions: CaseTable) -> tuple[list[str], list[str]]:
@@ -201,8 +200,9 @@ def _patients(truth: CaseTable, predictions: CaseTable) -> tuple[list[str], list
     for name, told, found in zip(
         truth.case_ids, truth.patient_ids, predictions.patient_ids, strict=True
     ):
-        match = _CT_RATE_VOLUME.fullmatch(name)
-        patient = told or found or (match["patient"] if match else None)
+        patient = told or found
+        if patient is None and VOLUME_NAME.fullmatch(name):
+            patient = parse_volume_name(name).patient_id
         assumed += patient is None
         patients.append(patient or f"case {name}")
     note = f"cases without patient_id, each taken as a patient of its own: {assumed}"
@@ -258,13 +258,15 @@ def _decide(
             limits = ordered_thresholds(thresholds, parts)
             parts_present = decide(predictions.values[:, columns], limits)
             decisions.append(np.asarray(parts_present.any(axis=1)))
-            used.append(limits[0] if len(parts) == 1 else None)
+            used.append(None)
     return np.stack(decisions, axis=1), used
 
 
 def _label_groups(label_set: LabelSet, labels: Sequence[str]) -> Groups:
     """The labels that a name stands for."""
-    return dict.fromkeys(labels if label_set == "as_given" else CT_RATE_LABELS, ())
+    if label_set == "rad_chestct":
+        return {label: MERGED if label == CALCIFICATION else () for label in SHARED_CLASSES}
+    return dict.fromkeys(CT_RATE_LABELS if label_set == "ct_rate" else labels, ())
 
 
 def _names(labels: Sequence[str], groups: Groups) -> list[str]:

@@ -10,7 +10,6 @@ Shapes: N cases, L labels.
 
 from __future__ import annotations
 
-import csv
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,7 @@ from numpy.typing import NDArray
 from ..case import Case
 from ..errors import InputError
 from ..results.schema import FAILURE_NAME, RESULT_NAME, CaseResult, check_case_result
+from ..tables.csv_table import number, read_table
 
 _ID_COLUMNS = ("case_id", "VolumeName")
 _VOLUME_ENDINGS = (".nii.gz", ".nii", ".npz", ".nrrd")
@@ -154,24 +154,19 @@ def read_csv(path: str | Path, labels: Sequence[str]) -> CaseTable:
         InputError: If the file cannot be read, none of the columns is there, a cell is no number,
             there is no row, or a case has two rows.
     """
-    try:
-        with Path(path).open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            columns = list(reader.fieldnames or [])
-            rows = list(reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        msg = f"table must be a CSV file that can be read, got {path} ({reason}); check the path"
-        raise InputError(msg) from error
+    rows = read_table(Path(path))
+    columns = list(rows[0])
     found = [label for label in labels if label in columns]
-    if not found or not rows:
+    if not found:
         msg = (
-            f"{path} must have rows and a column per label ({_some(labels)}), got {len(rows)} rows "
-            f"and columns {_some(columns) or 'none'}; check the file's header"
+            f"{path} must have a column per label ({_some(labels)}), got {_some(columns)}; "
+            "check the file's header"
         )
         raise InputError(msg)
     id_column = next((name for name in _ID_COLUMNS if name in columns), columns[0])
-    values = np.array([[_number(path, row, label) for label in found] for row in rows])
+    values = np.array(
+        [[number(row[label], name=f"{path}: {label}") for label in found] for row in rows]
+    )
     return CaseTable(
         case_ids=_distinct([_case_id(row[id_column]) for row in rows], str(path)),
         labels=found,
@@ -301,16 +296,6 @@ def _thresholds(record: CaseResult) -> dict[str, float]:
     """Thresholds that one result used, by label."""
     findings = record["outputs"].get("findings", {})
     return {label: float(finding["threshold"]) for label, finding in findings.items()}
-
-
-def _number(path: str | Path, row: Mapping[str, str | None], label: str) -> float:
-    """A cell as a number; NaN if empty."""
-    cell = (row[label] or "").strip()
-    try:
-        return float(cell) if cell else float("nan")
-    except ValueError as error:
-        msg = f"{path} must hold numbers, got {cell!r} in column {label!r}; mend the cell"
-        raise InputError(msg) from error
 
 
 def _case_id(name: str) -> str:

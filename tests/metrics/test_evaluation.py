@@ -10,6 +10,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 from common.errors import InputError
 from common.metrics.evaluation import ClassificationEvaluation, scan_of
 from common.tables.ct_rate import CT_RATE_LABELS
+from common.tables.rad_chestct import SHARED_CLASSES
 
 LABELS = ["nodule", "effusion"]
 
@@ -213,6 +214,62 @@ def test_the_ct_rate_set_is_the_18_labels_in_official_order(tmp_path):
     ).evaluate()
     assert found.labels == list(CT_RATE_LABELS)
     assert found.probabilities.tolist() == pytest.approx(values[:, ::-1], abs=1e-12)
+
+
+def rad_chestct(tmp_path, **options):
+    """Two scans with truth for the 16 shared classes, scored from 18 probabilities."""
+    names = ["trn00001", "trn00002"]
+    truth = np.tile([[0.0], [1.0]], (1, 16))
+    probabilities = np.tile([[0.1], [0.9]], (1, 18))
+    probabilities[:, 1] = [0.3, 0.2]  # arterial wall
+    probabilities[:, 4] = [0.1, 0.6]  # coronary artery wall
+    return ClassificationEvaluation(
+        output_dir=tmp_path,
+        labels=SHARED_CLASSES,
+        truth=write_csv(tmp_path / "t.csv", SHARED_CLASSES, names, truth),
+        predictions=write_csv(tmp_path / "p.csv", CT_RATE_LABELS, names, probabilities),
+        label_set="rad_chestct",
+        num_bootstrap=0,
+        **options,
+    ).run()
+
+
+def test_rad_chestct_scores_the_higher_calcification_as_one_label(tmp_path):
+    found = rad_chestct(tmp_path, thresholds=dict.fromkeys(CT_RATE_LABELS, 0.5))
+    assert len(found.labels) == 16
+    assert found.probabilities[:, 1].tolist() == [0.3, 0.6]
+    assert found.scores.macro["auroc"] == 1.0
+
+
+def test_a_merged_label_is_present_if_any_part_passes_its_own_threshold(tmp_path):
+    parts = dict.fromkeys(CT_RATE_LABELS, 0.5) | {"Arterial wall calcification": 0.25}
+    found = rad_chestct(tmp_path, thresholds=parts | {"Coronary artery wall calcification": 0.55})
+    assert found.thresholds[1] is None
+    assert found.scores.labels[1].values["sensitivity"] == 1.0  # 0.6 >= 0.55, 0.2 < 0.25
+    assert found.scores.labels[1].values["specificity"] == 0.0  # 0.3 >= 0.25
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["labels"]["Calcification"]["threshold"] is None
+
+
+def test_a_merged_label_can_have_a_threshold_of_its_own(tmp_path):
+    own = dict.fromkeys(CT_RATE_LABELS, 0.5) | {"Calcification": 0.4}
+    found = rad_chestct(tmp_path, thresholds=own)
+    assert found.thresholds[1] == 0.4
+    assert found.scores.labels[1].values["specificity"] == 1.0
+
+
+def test_truth_of_18_labels_is_merged_like_the_predictions(tmp_path):
+    names, values = ["a", "b"], np.zeros((2, 18))
+    values[1, 4] = 1
+    found = ClassificationEvaluation(
+        output_dir=tmp_path,
+        labels=CT_RATE_LABELS,
+        truth=write_csv(tmp_path / "t.csv", CT_RATE_LABELS, names, values),
+        predictions=write_csv(tmp_path / "p.csv", CT_RATE_LABELS, names, values),
+        label_set="rad_chestct",
+        num_bootstrap=0,
+    ).evaluate()
+    assert found.truth[:, 1].tolist() == [0, 1]
 
 
 def test_a_missing_result_is_an_error_unless_allowed(run_folder):

@@ -119,16 +119,22 @@ def test_only_the_label_columns_that_are_there_are_read(tmp_path):
     assert read_csv(path, LABELS).labels == ["nodule"]
 
 
-@pytest.mark.parametrize("text", ["", "case_id,nodule\n", "case_id,other\na,1\n"])
-def test_a_csv_without_rows_or_labels_is_an_error(tmp_path, text):
-    path = write(tmp_path / "t.csv", text)
-    with pytest.raises(InputError, match="must have rows and a column per label"):
+def test_a_csv_without_any_of_the_labels_is_an_error(tmp_path):
+    path = write(tmp_path / "t.csv", "case_id,other\na,1\n")
+    with pytest.raises(
+        InputError, match=r"a column per label \(nodule, effusion\), got case_id, other"
+    ):
         read_csv(path, LABELS)
+
+
+def test_a_csv_without_rows_is_an_error(tmp_path):
+    with pytest.raises(InputError, match="must have at least one row"):
+        read_csv(write(tmp_path / "t.csv", "case_id,nodule\n"), LABELS)
 
 
 def test_a_cell_that_is_no_number_is_an_error_that_names_it(tmp_path):
     path = write(tmp_path / "t.csv", "case_id,nodule\na,yes\n")
-    with pytest.raises(InputError, match="must hold numbers, got 'yes' in column 'nodule'"):
+    with pytest.raises(InputError, match=r"t.csv: nodule must be a number, got 'yes'"):
         read_csv(path, LABELS)
 
 
@@ -138,13 +144,9 @@ def test_a_case_listed_twice_is_an_error(tmp_path):
         read_csv(path, LABELS)
 
 
-@pytest.mark.parametrize("content", [None, b"\xff\xfe\x00"])
-def test_a_csv_that_cannot_be_read_is_an_error(tmp_path, content):
-    path = tmp_path / "t.csv"
-    if content:
-        path.write_bytes(content)
-    with pytest.raises(InputError, match=r"must be a CSV file that can be read, got .*t.csv \("):
-        read_csv(path, LABELS)
+def test_a_csv_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"must exist, got .*t.csv"):
+        read_csv(tmp_path / "t.csv", LABELS)
 
 
 def test_truth_comes_from_the_cases():
