@@ -1,0 +1,127 @@
+"""Everything drawn by chance about one patient before a voxel is made.
+
+Two frames, both RAS (x to the right, y to the front, z up), origin at mid lung:
+`reference` is one adult's anatomy in mm, the same numbers for everyone; `world` is the patient
+after size and position on the table. `world_from_reference` leads from one to the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from .lattice import Affine
+from .solids import rotation
+
+SEED_RANGES: dict[str, range] = {
+    "train": range(0, 1_000_000),
+    "validation": range(1_000_000, 1_100_000),
+    "test": range(1_100_000, 1_200_000),
+    "example": range(1_200_000, 1_300_000),
+}
+"""Seeds by use. A seed is a patient, so ranges that do not meet are patients that do not meet."""
+
+CHEST_WIDTH_REFERENCE_MM = 290.0
+HEART_WIDTH_REFERENCE_MM = 114.5
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One patient's body and how it was scanned.
+
+    Attributes:
+        seed: Who.
+        sex: `F` or `M`.
+        age: Years.
+        scale: Size against the reference adult along x, y, z.
+        tilt_deg: How the patient lies askew: about x, y, z.
+        fat_mm: Fat under the skin.
+        breast_mm: Breast radius, 0 for none.
+        contrast: Whether contrast agent is in the blood.
+        blood_hu: Blood at this scan.
+        lung_hu: Aerated lung, away from vessels.
+        gravity_hu: How much denser the lung's back is than its front.
+        cardiothoracic_ratio: Heart width over inner chest width.
+        heart_shift_mm: Heart's position against the reference, mm.
+        collapse_side: Which lung loses volume at its base: `left`, `right`, `bilateral`; only
+            used with atelectasis.
+        dome_raise_mm: Diaphragm's height against the reference: right, left.
+        noise_hu: Standard deviation of the noise.
+        noise_grain_mm: Its correlation length in plane.
+        table_gap_mm: From the back to the table, None where the table is out of view.
+        scan_mm: Lowest and highest scanned height in the reference frame.
+    """
+
+    seed: int
+    sex: str
+    age: int
+    scale: tuple[float, float, float]
+    tilt_deg: tuple[float, float, float]
+    fat_mm: float
+    breast_mm: float
+    contrast: bool
+    blood_hu: float
+    lung_hu: float
+    gravity_hu: float
+    cardiothoracic_ratio: float
+    heart_shift_mm: tuple[float, float, float]
+    collapse_side: str
+    dome_raise_mm: tuple[float, float]
+    noise_hu: float
+    noise_grain_mm: float
+    table_gap_mm: float | None
+    scan_mm: tuple[float, float]
+
+    @property
+    def world_from_reference(self) -> Affine:
+        """`(4, 4)`: reference mm to world mm."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = rotation(self.tilt_deg) @ np.diag(self.scale)
+        return matrix
+
+    @property
+    def mean_scale(self) -> float:
+        """World mm per reference mm, on average."""
+        return float(np.prod(self.scale) ** (1 / 3))
+
+
+def draw_patient(seed: int, labels: Collection[str]) -> Patient:
+    """Draw a patient's body. What is not touched by `labels` is the same for the same seed."""
+    rng = np.random.default_rng([seed, 1])
+    male = bool(rng.random() < 0.55)
+    size = rng.normal(1.0 if male else 0.93, 0.035)
+    scale = tuple(float(np.clip(size * rng.normal(1, s), 0.8, 1.15)) for s in (0.03, 0.05, 0.05))
+    tilt = tuple(float(np.clip(rng.normal(0, s), -2 * s, 2 * s)) for s in (2.0, 1.5, 2.0))
+    fat = float(np.clip(rng.gamma(3.0, 4.5), 4, 38))
+    contrast = bool(rng.random() < 0.4)
+    noise = float(rng.uniform(7, 20))
+    breast = 0.0 if male else float(rng.uniform(38, 62))
+    ratio_normal, ratio_large = rng.uniform(0.38, 0.455), rng.uniform(0.56, 0.66)
+    shift = tuple(float(v) for v in rng.normal(0, (3, 3, 4)))
+    raises = rng.normal(0, 5, 2)
+    volume_loss = float(rng.uniform(10, 20)) if "Atelectasis" in labels else 0.0
+    collapse = str(rng.choice(["right", "left", "bilateral"], p=[0.3, 0.3, 0.4]))
+    raised = (volume_loss * (collapse != "left"), volume_loss * (collapse != "right"))
+    return Patient(
+        seed=seed,
+        sex="M" if male else "F",
+        age=int(np.clip(rng.normal(55, 16), 18, 92)),
+        scale=scale,  # type: ignore[arg-type]
+        tilt_deg=tilt,  # type: ignore[arg-type]
+        fat_mm=fat,
+        breast_mm=breast,
+        contrast=contrast,
+        blood_hu=float(rng.uniform(150, 300) if contrast else rng.uniform(36, 46)),
+        lung_hu=float(rng.uniform(-870, -810)),
+        gravity_hu=float(rng.uniform(10, 50)),
+        cardiothoracic_ratio=float(ratio_large if "Cardiomegaly" in labels else ratio_normal),
+        heart_shift_mm=shift,  # type: ignore[arg-type]
+        collapse_side=collapse,
+        dome_raise_mm=(float(raises[0]) + raised[0], float(raises[1]) + raised[1]),
+        noise_hu=noise,
+        noise_grain_mm=float(rng.uniform(0.5, 1.1)),
+        table_gap_mm=float(rng.uniform(4, 15)) if rng.random() < 0.6 else None,
+        scan_mm=(float(rng.uniform(-178, -150)), float(rng.uniform(132, 150))),
+    )
