@@ -14,14 +14,16 @@ Two conventions for the first voxel of a resampled grid:
 
 A rotated (oblique) scan keeps its own axes: only their order, direction and spacing change, so
 no voxel is mixed with a neighbour that it does not touch. A sheared scan (gantry tilt) has no
-orthogonal axes to keep; it is made upright: the axis that runs along the table stays, the two
-in-plane axes become perpendicular to it, and the grid is the box that holds the whole scan.
+orthogonal axes to keep; it is made upright. Of the orthogonal frames that keep one of its axes
+and one of its planes, that nearest to the patient's axes is taken (for a tilted gantry: the table
+axis stays, the slices are straightened), and the grid is the box that holds the whole scan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 from typing import Literal
 
 import nibabel as nib
@@ -135,19 +137,26 @@ def upright_axes(affine: NDArray[np.float64], axcodes: Sequence[str]) -> NDArray
 
     Returns:
         `(3, 3)`, column `d` is the direction of wanted axis `d` in the world. Equal to the scan's
-        own axes unless they are sheared; then the axis along the table is kept.
+        own axes unless they are sheared; then one of them, or one of its planes, is kept: that
+        which brings the three nearest to the patient's axes.
     """
     columns = _axes_in_order(affine, axcodes)
-    names = [_AXES_OF_LETTERS[letter] for letter in checked_axcodes(axcodes)]
+    world = np.eye(3)[:, [_AXES_OF_LETTERS[letter] for letter in checked_axcodes(axcodes)]]
+    frames = [_orthonormal(columns, order) for order in permutations(range(3))]
+    return max(frames, key=lambda frame: float(np.round(np.abs(frame * world).sum(), 9)))
+
+
+def _orthonormal(columns: NDArray[np.float64], order: Sequence[int]) -> NDArray[np.float64]:
+    """Gram-Schmidt: the first column of `order` stays, the others become perpendicular to it."""
+    result = np.empty((3, 3))
     done: list[NDArray[np.float64]] = []
-    for name in (2, 0, 1):  # feet-head first, then left-right, then back-front
-        axis = names.index(name)
+    for axis in order:
         direction = columns[:, axis]
         for kept in done:
             direction = direction - kept * (kept @ direction)
-        columns[:, axis] = direction / np.linalg.norm(direction)
-        done.append(columns[:, axis])
-    return columns
+        result[:, axis] = direction / np.linalg.norm(direction)
+        done.append(result[:, axis])
+    return result
 
 
 def target_grid(

@@ -103,7 +103,7 @@ def _check_variety(rows: NDArray[np.float64]) -> None:
             "be a CT",
             f"{len(np.unique(rows))} distinct whole numbers from {low:g} to {high:g} in large "
             f"uniform areas, a label volume",
-            "give the scan that it belongs to",
+            "give the scan it belongs to",
         )
 
 

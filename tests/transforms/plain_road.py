@@ -24,15 +24,19 @@ def oriented_affine(
     spacing_mm: tuple[float, float, float] = (0.8, 0.9, 2.1),
     degrees: tuple[float, float, float] = (0.0, 0.0, 0.0),
     shear: float = 0.0,
+    gantry_degrees: float = 0.0,
 ) -> np.ndarray:
     """Affine of a scan stored as `axcodes`, then rotated about x, y, z and sheared.
 
-    `shear` is the tangent of a gantry tilt: each step along the table moves a slice to the front.
+    With `shear`, level slices drift to the front along the stack. With `gantry_degrees`, the
+    slices lean to the front and are stacked along the table.
     """
     start = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(axcodes), (1, 1, 1))
     linear = np.linalg.inv(start[:3, :3]) @ np.diag(spacing_mm)
     tilt = np.eye(3)
     tilt[1, 2] = shear
+    lean = np.deg2rad(gantry_degrees)
+    tilt[1:, 1] = np.cos(lean), np.sin(lean)
     turn = np.eye(3)
     for axis, angle in enumerate(np.deg2rad(degrees)):
         a, b = [n for n in range(3) if n != axis]

@@ -56,16 +56,13 @@ def test_up_and_down_sampling_is_exact(grid: str, affine: dict, spacing_mm: tupl
 
 @pytest.mark.parametrize("grid", ["half_pixel", "affine"])
 @pytest.mark.parametrize("axcodes", ["LPS", "SRA", "IAL"])
-def test_a_sheared_scan_is_made_upright_and_is_exact_inside(grid: str, axcodes: str) -> None:
-    volume = make_volume(axcodes, shear=0.36, degrees=(3, 0, 5))
+@pytest.mark.parametrize("kind", [{"shear": 0.36}, {"gantry_degrees": 20}], ids=str)
+def test_a_sheared_scan_is_exact_inside_and_air_outside(
+    grid: str, axcodes: str, kind: dict
+) -> None:
+    volume = make_volume(axcodes, degrees=(3, 0, 5), **kind)
     step = PreprocessCTd(spacing_mm=(1.1, 0.8, 0.9), grid=grid, **HU)
     ours = step.preprocess(volume)
-    axes = ours.affine.numpy()[:3, :3] / np.linalg.norm(ours.affine.numpy()[:3, :3], axis=0)
-    np.testing.assert_allclose(axes.T @ axes, np.eye(3), atol=1e-9)
-    table = next(n for n in range(3) if axcodes[n] in "SI")
-    stack = volume.affine[:3, table] / np.linalg.norm(volume.affine[:3, table])
-    assert abs(axes[:, 0] @ stack) == pytest.approx(1)
-
     shape = tuple(ours.shape[1:])
     matrix = index_map(Grid(volume.voxels.shape, volume.affine), Grid(shape, ours.affine.numpy()))
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
