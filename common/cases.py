@@ -52,7 +52,8 @@ def find_cases(
     Args:
         input: A NIfTI, NRRD or NPZ file; a folder that holds DICOM series, such files, or both, at
             any depth; a CSV or JSON list; or a list of paths. A list of ready cases is kept.
-        series: For DICOM: `ask`, `all`, a series number or a series UID.
+        series: For DICOM: `ask`, `all`, a series number, `<number>/<part>` where one series
+            holds several acquisitions, or a series UID.
         data_dir: For lists: where the volumes lie; the list's own folder by default.
         reports: For CT-RATE lists: the published CSV of reports, joined by volume name.
         metadata: For CT-RATE and Rad-ChestCT lists: the published CSV of metadata, joined by
@@ -170,7 +171,6 @@ def _from_folder(folder: Path, series: str | int) -> CaseList:
         msg = f"{folder} must hold at least one CT, got an empty folder; give {ACCEPTED}"
         raise InputError(msg)
     volumes, dicom_files, others = _sort_out(files)
-    rejected += others
     cases = []
     names = []
     for path in volumes:
@@ -181,7 +181,7 @@ def _from_folder(folder: Path, series: str | int) -> CaseList:
             cases.append(_file_case(path))
             names.append(_names_of_file(path, folder))
     found, refused = find_series(dicom_files)
-    rejected += refused
+    rejected += refused + others
     if found:
         chosen = choose_series(found, series)
         cases += [_series_case(one) for one in chosen]
@@ -199,8 +199,15 @@ def _named(cases: list[Case], names: list[list[str]]) -> list[Case]:
 
 
 def _nothing_usable(folder: Path, rejected: list[Rejection]) -> str:
-    shown = "; ".join(f"{Path(item.path).name}: {item.reason}" for item in rejected[:5])
-    more = f"; and {len(rejected) - 5} more" if len(rejected) > 5 else ""
+    by_reason: dict[str, list[str]] = {}
+    for item in rejected:
+        by_reason.setdefault(item.reason, []).append(Path(item.path).name)
+    found = [
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
+        for reason, names in by_reason.items()
+    ]
+    shown = "; ".join(found[:5])
+    more = f"; and {len(found) - 5} more kinds" if len(found) > 5 else ""
     return f"{folder} must hold at least one CT, got none ({shown}{more}); give {ACCEPTED}"
 
 
@@ -288,6 +295,7 @@ def _names_of_series(series: Series, folder: Path) -> list[str]:
     """Names for a series: its folder, with the series number, then with more of the path."""
     own, top = series.folder.resolve(), folder.resolve()
     number = "" if series.number is None else f"_series{series.number}"
+    number += f"_part{series.part}" if series.part else ""
     parents = own.parent.relative_to(top).parts if own != top and top in own.parents else ()
     longer = ["_".join((*parents[start:], own.name)) for start in range(len(parents), -1, -1)]
     return [own.name, *(f"{name}{number}" for name in longer)]

@@ -30,7 +30,8 @@ def checked_affine(affine: NDArray[np.float64], path: Path) -> NDArray[np.float6
     low, high = SPACING_RANGE_MM
     if spacing.min() < low or spacing.max() > high:
         got = " x ".join(f"{value:g}" for value in spacing)
-        msg = f"{path} must have a voxel spacing of {low} to {high} mm, got {got}; convert it again"
+        rule = f"have a voxel spacing of {low:g} to {high:g} mm"
+        msg = f"{path} must {rule}, got {got}; convert it again"
         raise InputError(msg)
     if abs(np.linalg.det(affine[:3, :3] / spacing)) < 1e-3:
         msg = f"{path} must have an affine with three directions, got a flat one; convert it again"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..case import Rejection
@@ -25,6 +25,7 @@ class Series:
         files: Sorted.
         study: What its study is known by.
         number: SeriesNumber; None where the files give none.
+        part: 1, 2, ... where several acquisitions share one series; 0 where it is whole.
         uid: SeriesInstanceUID; empty where the files give none.
         description: SeriesDescription.
         patient_id: PatientID.
@@ -36,6 +37,7 @@ class Series:
     files: tuple[str, ...]
     study: tuple[str, ...]
     number: int | None
+    part: int
     uid: str
     description: str
     patient_id: str
@@ -44,6 +46,7 @@ class Series:
 
     def __str__(self) -> str:
         number = "without number" if self.number is None else str(self.number)
+        number = f"{number}/{self.part}" if self.part else number
         spacing = " x ".join(f"{value:.3g}" for value in self.spacing_mm)
         text = f"series {number} {self.description!r}: {self.num_slices} slices, {spacing} mm"
         return f"{text}, UID {self.uid}" if self.uid else f"{text}, in {self.folder}"
@@ -86,11 +89,23 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Rejection]]:
             series.append(_series(group))
         except InputError as error:
             rejections.append(_rejection(group, reason_of(error, _folder(group))))
-    return sorted(series, key=_sort_key), rejections
+    return _number_parts(sorted(series, key=_sort_key)), rejections
 
 
-def _sort_key(series: Series) -> tuple[tuple[str, ...], int, str, str]:
-    return series.study, series.number or 0, str(series.folder), series.uid
+def _sort_key(series: Series) -> tuple[tuple[str, ...], int, str, str, tuple[str, ...]]:
+    return series.study, series.number or 0, str(series.folder), series.uid, series.files
+
+
+def _number_parts(found: list[Series]) -> list[Series]:
+    """Number the acquisitions that share one series UID."""
+    parts: dict[tuple[tuple[str, ...], str], list[Series]] = defaultdict(list)
+    for series in found:
+        parts[(series.study, series.uid or str(series.number))].append(series)
+    return [
+        replace(series, part=part if len(group) > 1 else 0)
+        for group in parts.values()
+        for part, series in enumerate(group, 1)
+    ]
 
 
 def reason_of(error: InputError, path: Path) -> str:
@@ -123,6 +138,7 @@ def _series(group: list[SliceHeader]) -> Series:
         files=tuple(sorted({header.path for header in group})),
         study=(first.study_uid,) if first.study_uid else ("", str(folder)),
         number=first.series_number,
+        part=0,
         uid=first.series_uid,
         description=first.description,
         patient_id=first.patient_id,
@@ -136,8 +152,9 @@ def choose_series(found: list[Series], choice: str | int) -> list[Series]:
 
     Args:
         found: At least one.
-        choice: `ask`, `all`, a series number or a series UID. `ask` takes every series of several
-            studies, but of one study with several series it takes none and names them.
+        choice: `ask`, `all`, a series number, `<number>/<part>` or a series UID. `ask` takes every
+            series of several studies, but of one study with several series it takes none and
+            names them.
 
     Returns:
         The chosen series.
@@ -154,7 +171,11 @@ def choose_series(found: list[Series], choice: str | int) -> list[Series]:
         how = "choose with `--series <number>`, `--series <UID>` or `--series all`"
         msg = f"input must be one series, got a study with {len(found)}: {_listing(found)}; {how}"
         raise InputError(msg)
-    chosen = [series for series in found if wanted in (series.uid, str(series.number))]
+    chosen = [
+        series
+        for series in found
+        if wanted in (series.uid, str(series.number), f"{series.number}/{series.part}")
+    ]
     if not chosen:
         msg = f"series must be one of those found, got {wanted}; choose among {_listing(found)}"
         raise InputError(msg)

@@ -159,6 +159,8 @@ def _describe(values: NDArray[Any]) -> str:
         return "image without finite values"
     span = f"{finite.min():g} to {finite.max():g}"
     distinct = np.unique(finite)
+    if distinct.size == 1:
+        return f"image without content (every value is {distinct[0]:g})"
     whole = bool((distinct == np.rint(distinct)).all())
     if whole and distinct[0] >= 0 and distinct.size <= MOST_LABELS:
         return f"label volume or mask ({distinct.size} distinct values, {span})"

@@ -43,7 +43,10 @@ NUMBER_TYPES = {
     }.items()
     for name in names.split("|")
 }
-READ_ERRORS = (nrrd.NRRDError, ValueError, KeyError, IndexError, EOFError, OSError, zlib.error)
+READ_ERRORS = (
+    *(nrrd.NRRDError, ValueError, TypeError, LookupError, EOFError, OSError, zlib.error),
+    StopIteration,  # pynrrd on an empty file
+)
 Header = dict[str, Any]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..case import Case
 from ..errors import InputError
+from ..phantom.cases import read_phantom
 from ..volume import Volume
 from .dicom import read_dicom
 from .nifti import read_nifti
@@ -62,8 +63,10 @@ def _read(case: Case, path: Path) -> Volume:
             return read_npz(path, affine=case.get("affine"))
         case "dicom":
             return read_dicom(case["files"], name=case["image"])
+        case "phantom":
+            return read_phantom(case["image"])
         case unknown:
-            msg = f"format must be nifti, nrrd, npz or dicom, got {unknown!r}; use find_cases"
+            msg = f"format must be nifti, nrrd, npz, dicom or phantom, got {unknown!r}; use find_cases"
             raise InputError(msg)
 
 
