@@ -112,7 +112,7 @@ def make_heart(patient: Patient) -> Heart:
     widen = patient.cardiothoracic_ratio * CHEST_WIDTH_REFERENCE_MM / HEART_WIDTH_REFERENCE_MM
     swell = 1 + 0.35 * (widen - 1)
     dx, dy, dz = patient.heart_shift_mm
-    left_shift = -18 - 0.3 * (widen - 1) * HEART_WIDTH_REFERENCE_MM
+    left_shift = -18 - 0.22 * (widen - 1) * HEART_WIDTH_REFERENCE_MM
     centre = (left_shift + dx, 24 + 12 * (widen - 1) + dy, -28 - 8 * (widen - 1) + dz)
     return Heart(centre, (widen, swell, swell), floor=-84 + dz)
 
@@ -122,26 +122,25 @@ def mediastinal_parts(patient: Patient) -> list[Part]:
     blood, venous = patient.blood_hu, 0.8 * patient.blood_hu + 8
     widen = 1 + 0.004 * (patient.age - 55)
     heart = make_heart(patient)
-    vessel_room = 2.5
     parts = [
         Part("esophagus", Tube(((-3, -26, 160), (-4, -38, 60), (-4, -39, 0), (-10, -26, -75),
                                 (-26, 0, -100)), (5, 5.5, 6, 6, 7)), 38, 2.0),
         Part("superior_vena_cava", Tube(((25, 20, 92), (27, 14, 42), (24, 10, 6)), (8, 9, 9)),
-             venous * (1.3 if patient.contrast else 1), vessel_room),
+             venous * (1.3 if patient.contrast else 1), 2.5),
         Part("inferior_vena_cava", Tube(((20, -2, -62), (22, -8, -90), (20, -14, -210)),
                                         (12, 12, 11)), 0.5 * blood + 25),
         Part("brachiocephalic_vein_left", Tube(((25, 21, 90), (0, 26, 92), (-32, 20, 112),
-                                                (-34, 14, 150)), (6, 6, 6, 6)), venous, vessel_room),
+                                                (-34, 14, 150)), (6, 6, 6, 6)), venous, 2.5),
         Part("brachiocephalic_vein_right", Tube(((25, 20, 92), (32, 14, 125), (34, 10, 150)),
-                                                (7, 6, 6)), venous, vessel_room),
+                                                (7, 6, 6)), venous, 2.5),
         Part("brachiocephalic_trunk", Tube(((6, 12, 72), (15, 8, 98), (24, 2, 125), (26, 0, 150)),
-                                           (6.5, 6, 5.5, 4.5)), blood, vessel_room),
+                                           (6.5, 6, 5.5, 4.5)), blood, 2.5),
         Part("common_carotid_artery_left", Tube(((-5, -2, 78), (-14, 2, 105), (-20, 0, 150)),
-                                                (4.5, 4, 3.8)), blood, vessel_room),
+                                                (4.5, 4, 3.8)), blood, 2.5),
         Part("subclavian_artery_left", Tube(((-16, -18, 76), (-27, -14, 104), (-40, -8, 130)),
-                                            (5.5, 5, 4.5)), blood, vessel_room),
+                                            (5.5, 5, 4.5)), blood, 2.5),
         Part("azygos", Tube(((8, -41, -90), (8, -42, 30), (12, -34, 50), (22, -5, 50)),
-                            (3.2, 3.5, 4, 4)), venous, vessel_room),
+                            (3.2, 3.5, 4, 4)), venous, 2.5),
         Part("pulmonary_artery", Tube(((-16, 44, 4), (-20, 32, 24), (-16, 16, 31)),
                                       (13, 13.5, 11)), blood, 2.0),
         Part("pulmonary_artery", Tube(((-16, 16, 31), (8, 2, 29), (28, -2, 25),

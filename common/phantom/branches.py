@@ -17,9 +17,9 @@ from .patient import Patient
 from .raster import Stroke
 from .solids import Point, Tube
 
-LEAF_RADIUS_MM = 0.8
+LEAF_RADIUS_MM = 0.85
 _MURRAY = 2.6
-_TIPS_PER_LUNG = 260
+_TIPS_PER_LUNG = 300
 
 
 @dataclass(frozen=True)

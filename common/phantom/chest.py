@@ -22,13 +22,28 @@ from ..volume import Volume
 from .branches import bronchus_strokes, bronchus_tubes, grow, vessel_strokes
 from .fields import Space, make_frame, soft_tissue
 from .findings_lung import (
-    add_atelectasis, add_consolidation, add_emphysema, add_mosaic, add_nodules, add_opacity,
-    add_pleural_effusion, add_septal_thickening, add_sequela,
+    add_atelectasis,
+    add_consolidation,
+    add_emphysema,
+    add_mosaic,
+    add_nodules,
+    add_opacity,
+    add_pleural_effusion,
+    add_septal_thickening,
+    add_sequela,
 )  # fmt: skip
 from .findings_mediastinum import (
-    add_arterial_calcification, add_bronchiectasis, add_cardiomegaly, add_coronary_calcification,
-    add_coronary_courses, add_hiatal_hernia, add_lymph_nodes, add_medical_material,
-    add_peribronchial_thickening, add_pericardial_effusion,
+    add_arterial_calcification,
+    add_bronchiectasis,
+    add_cardiomegaly,
+    add_coronary_calcification,
+    add_coronary_courses,
+    add_hiatal_hernia,
+    add_lymph_nodes,
+    add_medical_material,
+    add_peribronchial_thickening,
+    add_pericardial_effusion,
+    add_stomach_air,
 )  # fmt: skip
 from .grids import make_grid
 from .lattice import Lattice
@@ -188,6 +203,7 @@ def make_scene(patient: Patient, labels: Iterable[str]) -> Scene:
     scene = Scene(patient, Lungs(patient))
     present = set(labels)
     add_coronary_courses(scene)
+    add_stomach_air(scene)
     nodes = np.random.default_rng([patient.seed, 2, CT_RATE_LABELS.index("Lymphadenopathy")])
     add_lymph_nodes(scene, nodes, enlarged="Lymphadenopathy" in present)
     late = [label for label in CT_RATE_LABELS if label not in _DRAWING_ORDER]

@@ -16,8 +16,14 @@ from .anatomy import Part, abdominal_parts, mediastinal_parts
 from .lattice import Lattice, Window
 from .patient import Patient
 from .profile import (
-    BODY_HALF_DEPTH, BODY_HALF_WIDTH, CAGE_HALF_DEPTH, CAGE_HALF_WIDTH, CAGE_MIDDLE, SPINE,
-    height_index, rounded_rectangle,
+    BODY_HALF_DEPTH,
+    BODY_HALF_WIDTH,
+    CAGE_HALF_DEPTH,
+    CAGE_HALF_WIDTH,
+    CAGE_MIDDLE,
+    SPINE,
+    height_index,
+    rounded_rectangle,
 )  # fmt: skip
 from .solids import F32, Bounds, Ellipsoid, cover, ramp, smooth_union
 
@@ -141,7 +147,7 @@ class Fields:
         bone_hu: Density inside, HU; bone's shell is denser than this.
         lung: Distance to aerated lung.
         lung_hu: Its density.
-        air: Distance to swallowed or trapped air outside the lungs.
+        septa: Nothing, or two signed distances to thickened septa and their share of the lung.
     """
 
     body: F32
@@ -151,18 +157,12 @@ class Fields:
     bone_hu: F32
     lung: F32
     lung_hu: F32
+    septa: tuple[F32, ...] = ()
 
     def stack(self) -> tuple[F32, ...]:
         """All fields, in the order of the attributes."""
-        return (
-            self.body,
-            self.lean,
-            self.lean_hu,
-            self.bone,
-            self.bone_hu,
-            self.lung,
-            self.lung_hu,
-        )
+        soft = (self.body, self.lean, self.lean_hu)
+        return (*soft, self.bone, self.bone_hu, self.lung, self.lung_hu, *self.septa)
 
 
 def paint(fields: Fields, window: Window | EllipsisType, distance: F32, hu: float) -> None:
@@ -201,7 +201,7 @@ def soft_tissue(space: Space, frame: Frame, patient: Patient) -> Fields:
     diaphragm_muscle = np.abs(frame.dome - np.float32(1.5)) - np.float32(1.5)
     np.minimum(fields.lean, np.maximum(diaphragm_muscle, frame.cage), out=fields.lean)
     _add_parts(fields, space, abdominal_parts(patient), inside)
-    _add_parts(fields, space, mediastinal_parts(patient), None)
+    _add_parts(fields, space, mediastinal_parts(patient), frame.cage + np.float32(5.0))
     return fields
 
 
@@ -237,14 +237,12 @@ def _add_breasts(fields: Fields, space: Space, patient: Patient) -> None:
         paint(fields, window, gland.distance(x, y, z), 35.0)
 
 
-def _add_parts(fields: Fields, space: Space, parts: Iterable[Part], inside: F32 | None) -> None:
+def _add_parts(fields: Fields, space: Space, parts: Iterable[Part], inside: F32) -> None:
     for part in parts:
         shapes = part.shape.pieces() if hasattr(part.shape, "pieces") else [part.shape]
         for shape in shapes:
             window = space.window(shape.bounds(), 8.0)
             if window is None:
                 continue
-            distance = shape.distance(*space.at(window))
-            if inside is not None:
-                distance = np.maximum(distance, inside[window])
+            distance = np.maximum(shape.distance(*space.at(window)), inside[window])
             paint(fields, window, distance, part.hu)

@@ -166,13 +166,7 @@ class PleuralFluid:
         level = (frame.depth + np.float32(1)) * np.float32(98) - np.float32(1.35) * depth
         shell = -frame.cage - depth
         fluid = np.float32(0.55) * level + np.float32(0.45) * shell
-        # under the base the fluid also lies on the diaphragm
-        puddle = np.maximum(
-            -frame.dome - np.float32(0.4) * depth,
-            (frame.depth + np.float32(0.15)) * np.float32(60),
-        )
-        fluid = np.minimum(fluid, puddle)
-        fluid = np.maximum(fluid, (share < 0.01) * np.float32(20))
+        fluid += (share < 0.01) * np.float32(20)
         sign = np.float32(1 if self.side == "left" else -1)
         return np.maximum(np.maximum(fluid, frame.pleura - np.float32(1)), sign * space.x)
 
@@ -208,7 +202,7 @@ def add_mosaic(scene: Scene, rng: Rng) -> None:
     """Lobule-sized patches of darker and brighter lung with sharp borders, everywhere."""
     seed = _texture_seed(scene, 40)
     scene.edits.append(
-        Mosaic(Texture(seed, float(rng.uniform(26, 36))), float(rng.uniform(75, 110)))
+        Mosaic(Texture(seed, float(rng.uniform(20, 28))), float(rng.uniform(75, 110)))
     )
     scene.add("Mosaic attenuation pattern", side="bilateral")
 
@@ -238,11 +232,12 @@ def add_sequela(scene: Scene, rng: Rng) -> None:
     lungs = scene.lungs
     which = str(rng.choice(["right", "left", "bilateral"], p=[0.35, 0.25, 0.4]))
     for side in _sides(which):
-        here = (lungs.side == side) & (lungs.z > 62) & (lungs.depth_mm < 14)
+        mine = lungs.side == side
+        here = mine & (lungs.z > np.quantile(lungs.z[mine], 0.9)) & (lungs.depth_mm < 9)
         place = lungs.choose(rng, here)
         cap = Ellipsoid(
-            (float(place[0]), float(place[1]), float(place[2] + 14)),
-            (float(rng.uniform(18, 26)), float(rng.uniform(16, 24)), float(rng.uniform(9, 13))),
+            (float(place[0]), float(place[1]), float(place[2] + 7)),
+            (float(rng.uniform(24, 32)), float(rng.uniform(20, 28)), float(rng.uniform(11, 15))),
             rough_mm=4.0,
             grain_mm=7.0,
             seed=_texture_seed(scene, 50 if side == "left" else 51),
@@ -250,15 +245,15 @@ def add_sequela(scene: Scene, rng: Rng) -> None:
         scene.edits.append(Solid(cap, 40.0))
         hilum = np.array([np.sign(place[0]) * 50.0, -15.0, 20.0])
         longest = 0.0
-        for _ in range(int(rng.integers(6, 11))):
-            start = place + rng.normal(0, (9, 9, 5))
+        for _ in range(int(rng.integers(10, 17))):
+            start = place + rng.normal(0, (12, 11, 3))
             aim = hilum - start
             aim = aim / np.linalg.norm(aim) + rng.normal(0, 0.45, 3)
             length = float(rng.uniform(22, 48))
             bend = start + aim * length / 2 + rng.normal(0, 4, 3)
             stop = bend + (aim + rng.normal(0, 0.35, 3)) * length / 2
             line = tuple(scene.world(p) for p in (start, bend, stop))
-            radius = float(rng.uniform(1.3, 2.3))
+            radius = float(rng.uniform(1.6, 3.0))
             scene.over.append(Stroke(Tube(line, (radius, radius, 0.7 * radius)), 20.0, "brighter"))
             longest = max(longest, length)
         scene.add(
@@ -271,23 +266,48 @@ def add_sequela(scene: Scene, rng: Rng) -> None:
 
 
 def add_septal_thickening(scene: Scene, rng: Rng) -> None:
-    """Thin plates that stand on the pleura or join each other, in the outer and lower lung."""
+    """A net of thin sheets in the outer and lower lung, and straight lines on the pleura."""
     lungs = scene.lungs
-    rim = (lungs.depth_mm > 3) & (lungs.depth_mm < 18) & (lungs.z < 30)
-    rim &= np.abs(lungs.x) > 55
-    places = np.flatnonzero(rim)
-    number = int(rng.integers(200, 300))
-    for place in lungs.points[rng.choice(places, number)]:
-        out = np.array([(place[0] - np.sign(place[0]) * 65) / 70, place[1] / 90, 0.0])
-        out /= max(float(np.linalg.norm(out)), 1e-3)
-        along = np.array([-out[1], out[0], 0.0])
-        normal = (along if rng.random() < 0.72 else out) + rng.normal(0, 0.3, 3)
-        plate = Plate(
-            scene.world(place), as_point(normal), float(rng.uniform(6, 10)),
-            float(rng.uniform(1.5, 2.2)),
-        )  # fmt: skip
-        scene.over.append(Stroke(plate, -150.0, "brighter"))
+    seed = _texture_seed(scene, 60)
+    top = float(rng.uniform(10, 60))
+    nets = (Texture(seed, float(rng.uniform(11, 14))), Texture(seed + 1, 12.0))
+    scene.edits.append(Septa(nets, top))
+    rim = (lungs.depth_mm > 5) & (lungs.depth_mm < 12) & (lungs.z < top) & (np.abs(lungs.x) > 60)
+    for place in lungs.points[rng.choice(np.flatnonzero(rim), int(rng.integers(60, 110)))]:
+        along = np.array([-place[1] / 90, (place[0] - np.sign(place[0]) * 65) / 70, 0.0])
+        normal = as_point(along / max(np.linalg.norm(along), 1e-3) + rng.normal(0, 0.2, 3))
+        radius, thick = float(rng.uniform(7, 11)), float(rng.uniform(1.6, 2.2))
+        plate = Plate(scene.world(place), normal, radius, thick)
+        scene.over.append(Stroke(plate, -50.0, "brighter"))
     scene.add("Interlobular septal thickening", side="bilateral")
+
+
+@dataclass(frozen=True)
+class Septa:
+    """Net of sheets where two smooth random fields change their sign.
+
+    Attributes:
+        nets: The two fields.
+        top: Height above which there are none.
+    """
+
+    nets: tuple[Texture, Texture]
+    top: float
+
+    def apply(self, fields: Fields, space: Space, frame: Frame) -> None:
+        """Hand the distances to the sheets to the voxels."""
+        where = np.nonzero(frame.pleura < 4.0)
+        points = space.x[where], space.y[where], space.z[where]
+        share = np.zeros(space.x.shape, np.float32)
+        share[where] = ramp(frame.cage[where], -25.0, -14.0) * ramp(
+            points[2], self.top + 15, self.top - 15
+        )
+        distances = []
+        for net in self.nets:
+            distance = np.full(space.x.shape, 9.0, np.float32)
+            distance[where] = net.at(*points) * np.float32(net.grain_mm)
+            distances.append(distance)
+        fields.septa = (*distances, share)
 
 
 def _sides(which: str) -> tuple[str, ...]:

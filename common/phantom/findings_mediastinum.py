@@ -6,6 +6,7 @@ Each function adds one CT-RATE label to a scene. Places are reference mm, sizes 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +14,16 @@ from numpy.typing import NDArray
 from .anatomy import AORTA, AORTA_RADII, Heart
 from .fields import Frame, Space
 from .patient import CHEST_WIDTH_REFERENCE_MM
-from .profile import BODY_HALF_DEPTH, BODY_HALF_WIDTH, height_index
+from .profile import (
+    BODY_HALF_DEPTH,
+    BODY_HALF_WIDTH,
+    CAGE_HALF_DEPTH,
+    CAGE_MIDDLE,
+    height_index,
+)
 from .raster import Stroke
 from .scene import LOBES, Region, Scene, Solid, as_point, lobe_index, side_of
-from .solids import F32, Bounds, Ellipsoid, Point, Tube, ramp
+from .solids import F32, Bounds, Cap, Ellipsoid, Point, Tube, ramp
 
 Rng = np.random.Generator
 
@@ -147,6 +154,14 @@ def add_arterial_calcification(scene: Scene, rng: Rng) -> None:
     )
 
 
+def add_stomach_air(scene: Scene) -> None:
+    """Every patient's air bubble in the stomach, below the diaphragm."""
+    rng = np.random.default_rng([scene.patient.seed, 5])
+    centre = scene.world((-66.0, 20.0, -114.0 + scene.patient.dome_raise_mm[1]))
+    bubble = Ellipsoid(centre, as_point(rng.uniform((22, 26, 16), (32, 36, 24))))
+    scene.under.append(Stroke(Cap(bubble, float(rng.uniform(0.1, 0.7))), -950.0))
+
+
 def add_lymph_nodes(scene: Scene, rng: Rng, *, enlarged: bool) -> None:
     """Ovals at the usual stations: 4 to 6 mm across in everyone, 13 to 24 mm where enlarged."""
     stations = list(NODE_STATIONS)
@@ -172,34 +187,13 @@ def add_hiatal_hernia(scene: Scene, rng: Rng) -> None:
     sac = Ellipsoid(centre, as_point(radii), rough_mm=2.0, grain_mm=18.0, seed=scene.patient.seed)
     size = float(2 * radii.max() * scene.patient.mean_scale)
     scene.add_solid(
-        "Hiatal hernia", Solid(sac, 32.0, only_lung=False), side=None, lobe=None, size_mm=size
+        "Hiatal hernia", Solid(sac, 48.0, only_lung=False), side=None, lobe=None, size_mm=size
     )
     inner = Ellipsoid(
-        scene.world(centre), as_point((radii - 4.5) * np.asarray(scene.patient.scale))
+        scene.world(centre), as_point((radii - 4.0) * np.asarray(scene.patient.scale))
     )
+    scene.over.append(Stroke(inner, float(rng.uniform(0, 22))))
     scene.over.append(Stroke(Cap(inner, float(rng.uniform(-0.15, 0.35))), -950.0))
-
-
-@dataclass(frozen=True)
-class Cap:
-    """The part of an ellipsoid in front of a level: air over fluid in a supine patient.
-
-    Attributes:
-        whole: The ellipsoid.
-        level: In -1..1, from its back to its front.
-    """
-
-    whole: Ellipsoid
-    level: float
-
-    def distance(self, x: F32, y: F32, z: F32) -> F32:
-        """Signed distance."""
-        height = np.float32(self.whole.centre[1] + self.level * self.whole.radii[1])
-        return np.maximum(self.whole.distance(x, y, z), height - y)
-
-    def bounds(self) -> Bounds:
-        """Box around the whole."""
-        return self.whole.bounds()
 
 
 def add_peribronchial_thickening(scene: Scene, rng: Rng) -> None:
@@ -238,7 +232,7 @@ def _under_skin(scene: Scene, x: float, z: float, deep_mm: float) -> Point:
     index = height_index(np.array([z], np.float32))
     fat = scene.patient.fat_mm / scene.patient.mean_scale
     half_width, half_depth = BODY_HALF_WIDTH[index][0] + fat, BODY_HALF_DEPTH[index][0] + fat
-    y = half_depth * np.sqrt(max(0.0, 1 - (x / half_width) ** 2.4)) - 8 - deep_mm
+    y = half_depth * np.sqrt(max(0.0, 1 - abs(x / half_width) ** 2.4)) - 8 - deep_mm
     return x, float(y), z
 
 
@@ -266,8 +260,6 @@ def _pacemaker(scene: Scene, rng: Rng) -> None:
 
 
 def _sternal_wires(scene: Scene, rng: Rng) -> None:
-    from .profile import CAGE_HALF_DEPTH, CAGE_MIDDLE
-
     for z in (66.0, 46.0, 26.0, 6.0, -16.0, -36.0):
         index = height_index(np.array([z], np.float32))
         front = float(CAGE_MIDDLE[index][0] + CAGE_HALF_DEPTH[index][0])
@@ -291,8 +283,7 @@ def _feeding_tube(scene: Scene, rng: Rng) -> None:
 def _on_heart(heart: Heart, course: tuple[Point, ...], out: float) -> list[Point]:
     points = np.asarray(course, float)
     fine = np.concatenate(
-        [np.linspace(a, b, 4, endpoint=False) for a, b in zip(points[:-1], points[1:], strict=True)]
-        + [points[-1:]]
+        [np.linspace(a, b, 4, endpoint=False) for a, b in pairwise(points)] + [points[-1:]]
     )
     fine *= out / np.linalg.norm(fine, axis=1, keepdims=True)
     return [heart.at(*p) for p in fine]

@@ -59,7 +59,7 @@ def draw_organs(lattice: Lattice, scene: Scene, step_mm: float) -> NDArray[np.ui
     for part in abdominal_parts(patient):
         _name(organs, reference, part, (inside, strides))
     for part in mediastinal_parts(patient):
-        _name(organs, reference, part, None)
+        _name(organs, reference, part, (frame.cage + np.float32(5.0), strides))
     for tube in airways(patient)[:1]:
         _name(organs, reference, Part("trachea", tube, 0.0), None)
     return organs

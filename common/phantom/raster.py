@@ -15,7 +15,8 @@ from .skeleton import CARTILAGE_HU
 from .solids import F32, Shape, cover
 
 HU_RANGE = (-1024, 3071)
-_CORTICAL_HU = 620.0
+SEPTUM_MM = 1.5
+_CORTICAL_HU, _SEPTUM_HU = 620.0, -120.0
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ def fill(fields: Fields, lattice: Lattice, strides: tuple[int, int, int]) -> NDA
 
 
 def _mix(planes: list[F32], width_mm: float) -> F32:
-    body, lean, lean_hu, bone, bone_hu, lung, lung_hu = planes
+    body, lean, lean_hu, bone, bone_hu, lung, lung_hu, *septa = planes
     share = cover(lean, width_mm)
     hu = (lean_hu - np.float32(FAT_HU)) * share
     hu += np.float32(FAT_HU)
@@ -84,12 +85,21 @@ def _mix(planes: list[F32], width_mm: float) -> F32:
         hu[where] = under + cover(depth, width_mm) * (marrow - under)
     where = np.nonzero(lung < width_mm)
     if where[0].size:
-        under = hu[where]
-        hu[where] = under + cover(lung[where], width_mm) * (lung_hu[where] - under)
+        inner, under = lung_hu[where], hu[where]
+        if septa:
+            inner = _add_septa(inner, [field[where] for field in septa], width_mm)
+        hu[where] = under + cover(lung[where], width_mm) * (inner - under)
     hu -= np.float32(AIR_HU)
     hu *= cover(body, width_mm)
     hu += np.float32(AIR_HU)
     return hu
+
+
+def _add_septa(lung_hu: F32, septa: list[F32], width_mm: float) -> F32:
+    first, second, share = septa
+    distance = np.minimum(np.abs(first), np.abs(second)) - np.float32(SEPTUM_MM / 2)
+    line = cover(distance, max(width_mm, SEPTUM_MM)) * share
+    return np.asarray(lung_hu + line * (np.float32(_SEPTUM_HU) - lung_hu))
 
 
 def draw(volume: NDArray[np.int16], lattice: Lattice, strokes: Iterable[Stroke]) -> None:
@@ -118,10 +128,10 @@ def add_noise(
 ) -> None:
     """Add noise that is correlated over `grain_mm`, then clip to what a scanner stores.
 
-    One block of noise is laid over the volume like tiles, mirrored from tile to tile.
+    One block of noise, whose opposite ends fit, is laid over the volume like tiles.
     """
     rng = np.random.default_rng([seed, 9])
-    block = rng.standard_normal([min(n, 96) for n in volume.shape], np.float32)
+    block = rng.standard_normal([min(n, 109) for n in volume.shape], np.float32)
     for axis, spacing in enumerate(spacing_mm):
         if grain_mm / spacing > 0.25:
             block = gaussian_filter1d(block, grain_mm / spacing, axis=axis, mode="wrap", truncate=3)
@@ -131,8 +141,7 @@ def add_noise(
     for start in np.ndindex(*(-(-n // s) for n, s in zip(volume.shape, size, strict=True))):
         part = tuple(slice(a * s, (a + 1) * s) for a, s in zip(start, size, strict=True))
         patch = volume[part]
-        mirrored = tile[tuple(slice(None, None, -1 if a % 2 else 1) for a in start)]
-        patch += mirrored[tuple(slice(0, n) for n in patch.shape)]
+        patch += tile[tuple(slice(0, n) for n in patch.shape)]
         np.clip(patch, *HU_RANGE, out=patch)
 
 

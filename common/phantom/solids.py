@@ -132,6 +132,28 @@ class Ellipsoid:
 
 
 @dataclass(frozen=True)
+class Cap:
+    """The part of an ellipsoid in front of a level: air over fluid in a supine patient.
+
+    Attributes:
+        whole: The ellipsoid.
+        level: In -1..1, from its back to its front.
+    """
+
+    whole: Ellipsoid
+    level: float
+
+    def distance(self, x: F32, y: F32, z: F32) -> F32:
+        """Signed distance."""
+        height = np.float32(self.whole.centre[1] + self.level * self.whole.radii[1])
+        return np.maximum(self.whole.distance(x, y, z), height - y)
+
+    def bounds(self) -> Bounds:
+        """Box around the whole."""
+        return self.whole.bounds()
+
+
+@dataclass(frozen=True)
 class Tube:
     """Chain of round cones along a line of points.
 
@@ -165,13 +187,13 @@ class Tube:
 
 @dataclass(frozen=True)
 class Plate:
-    """Flat round plate, such as a septum or a band.
+    """Flat round plate, thinning to its edge, such as a septum or a band.
 
     Attributes:
         centre: Centre, mm.
         normal: Direction across the plate, any length.
         radius_mm: Of the disc.
-        thickness_mm: Full thickness.
+        thickness_mm: Full thickness in the middle; half of it at the edge.
     """
 
     centre: Point
@@ -186,7 +208,10 @@ class Plate:
         across = nx * dx + ny * dy + nz * dz
         along = np.sqrt(np.maximum(dx * dx + dy * dy + dz * dz - across * across, 0.0))
         edge = along - np.float32(self.radius_mm)
-        return np.maximum(np.abs(across) - np.float32(self.thickness_mm / 2), edge)
+        half = np.float32(0.5 * self.thickness_mm) - along * np.float32(
+            0.25 * self.thickness_mm / self.radius_mm
+        )
+        return np.maximum(np.abs(across) - half, edge)
 
     def bounds(self) -> Bounds:
         """Box around the plate."""
