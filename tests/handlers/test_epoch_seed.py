@@ -6,115 +6,55 @@ import numpy as np
 import pytest
 import torch
 from ignite.engine import Engine, Events
-from monai.data import DataLoader, Dataset
-from monai.engines import SupervisedTrainer
-from monai.handlers import CheckpointLoader, CheckpointSaver, LrScheduleHandler
-from monai.transforms import Compose, Lambdad, RandGaussianNoised
-from torch import nn
+from monai.handlers import CheckpointLoader, CheckpointSaver
 
 from common.errors import InputError
 from common.handlers.epoch_seed import EpochSeed, epoch_seed
 
 
-def add_numpy_noise(image):
-    return image + np.float32(0.1 * np.random.random())  # noqa: NPY002
+@pytest.fixture
+def train(make_trainer, numbers):
+    """Run to the end with a checkpoint per epoch; all numbers of the final state, and the epoch."""
 
+    def run(max_epochs, folder, *, resume=None, seed=3, with_handler=True, **options):
+        handlers = [EpochSeed(seed=seed)] if with_handler else []
+        trainer, state = make_trainer(max_epochs, handlers=handlers, **options)
+        whole = {**state, "trainer": trainer}
+        CheckpointSaver(save_dir=str(folder), save_dict=whole, save_interval=1).attach(trainer)
+        if resume is not None:
+            CheckpointLoader(load_path=str(resume), load_dict=whole).attach(trainer)
+            torch.manual_seed(999)  # a new process has other random states
+            np.random.seed(999)  # noqa: NPY002
+            random.seed(999)
+        trainer.run()
+        return numbers(state), trainer.state.epoch
 
-def add_python_noise(image):
-    return image + np.float32(0.1 * random.random())
-
-
-def make_trainer(max_epochs, *, num_workers=0, handlers=(), generator=None, epoch_length=None):
-    """Eight cases, three batches, with every kind of randomness that training has."""
-    torch.manual_seed(0)  # same initial weights
-    network = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 2))
-    optimizer = torch.optim.Adam(network.parameters(), lr=0.05)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, step_size=2, gamma=0.5)
-    augmentation = Compose(
-        [
-            RandGaussianNoised("image", prob=0.7, std=0.5),
-            Lambdad("image", add_numpy_noise),
-            Lambdad("image", add_python_noise),
-        ]
-    )
-    data = [
-        {
-            "image": np.float32([case, case % 3, 1, -case]) / 4,
-            "label": np.float32([case % 2, case > 3]),
-        }
-        for case in range(8)
-    ]
-    loader = DataLoader(
-        Dataset(data, augmentation),
-        batch_size=3,
-        shuffle=True,
-        num_workers=num_workers,
-        generator=generator,
-    )
-    trainer = SupervisedTrainer(
-        device="cpu",
-        max_epochs=max_epochs,
-        train_data_loader=loader,
-        epoch_length=epoch_length,
-        network=network,
-        optimizer=optimizer,
-        loss_function=nn.BCEWithLogitsLoss(),
-        train_handlers=[LrScheduleHandler(schedule, print_lr=False), *handlers],
-        decollate=False,
-    )
-    state = {
-        "network": network,
-        "optimizer": optimizer,
-        "lr_scheduler": schedule,
-        "trainer": trainer,
-    }
-    return trainer, state
-
-
-def train(max_epochs, folder, *, resume=None, seed=3, with_handler=True, **options):
-    """Run to the end, leave a checkpoint per epoch, return every number of the final state."""
-    handlers = [EpochSeed(seed=seed)] if with_handler else []
-    trainer, state = make_trainer(max_epochs, handlers=handlers, **options)
-    CheckpointSaver(save_dir=str(folder), save_dict=state, save_interval=1).attach(trainer)
-    if resume is not None:
-        CheckpointLoader(load_path=str(resume), load_dict=state).attach(trainer)
-        torch.manual_seed(999)  # a new process has other random states
-        np.random.seed(999)  # noqa: NPY002
-        random.seed(999)
-    trainer.run()
-    moments = [
-        entry[name]
-        for entry in state["optimizer"].state_dict()["state"].values()
-        for name in ("exp_avg", "exp_avg_sq")
-    ]
-    return [*state["network"].state_dict().values(), *moments], trainer
-
-
-def same(left, right):
-    return all(torch.equal(a, b) for a, b in zip(left, right, strict=True))
+    return run
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])
 @pytest.mark.parametrize("epoch_length", [None, 2, 5], ids="batches in an epoch: {}".format)
-def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, num_workers, epoch_length):
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
+    train, tmp_path, num_workers, epoch_length
+):
     options = {"num_workers": num_workers, "epoch_length": epoch_length}
     whole, _ = train(4, tmp_path / "whole", **options)
     train(2, tmp_path / "first", **options)
     checkpoint = tmp_path / "first" / "checkpoint_epoch=2.pt"
-    resumed, trainer = train(4, tmp_path / "second", resume=checkpoint, **options)
-    assert trainer.state.epoch == 4
-    assert same(whole, resumed)
+    resumed, epoch = train(4, tmp_path / "second", resume=checkpoint, **options)
+    assert epoch == 4
+    assert torch.equal(whole, resumed)
 
 
-def test_without_the_handler_it_does_not(tmp_path):
+def test_without_the_handler_it_does_not(train, tmp_path):
     whole, _ = train(4, tmp_path / "whole", with_handler=False)
     train(2, tmp_path / "first", with_handler=False)
     checkpoint = tmp_path / "first" / "checkpoint_epoch=2.pt"
     resumed, _ = train(4, tmp_path / "second", resume=checkpoint, with_handler=False)
-    assert not same(whole, resumed)
+    assert not torch.equal(whole, resumed)
 
 
-def test_a_loaders_own_generator_is_seeded_too(tmp_path):
+def test_a_loaders_own_generator_is_seeded_too(train, tmp_path):
     whole, _ = train(3, tmp_path / "whole", generator=torch.Generator().manual_seed(1))
     train(2, tmp_path / "first", generator=torch.Generator().manual_seed(2))
     resumed, _ = train(
@@ -123,14 +63,14 @@ def test_a_loaders_own_generator_is_seeded_too(tmp_path):
         resume=tmp_path / "first" / "checkpoint_epoch=2.pt",
         generator=torch.Generator().manual_seed(3),
     )
-    assert same(whole, resumed)
+    assert torch.equal(whole, resumed)
 
 
-def test_another_seed_is_another_run(tmp_path):
-    assert not same(train(1, tmp_path, seed=0)[0], train(1, tmp_path, seed=1)[0])
+def test_another_seed_is_another_run(train, tmp_path):
+    assert not torch.equal(train(1, tmp_path, seed=0)[0], train(1, tmp_path, seed=1)[0])
 
 
-def test_epochs_differ_from_each_other():
+def test_epochs_differ_from_each_other(make_trainer):
     drawn = []
     trainer, _ = make_trainer(3, handlers=[EpochSeed(seed=0)])
     trainer.add_event_handler(

@@ -1,0 +1,128 @@
+"""The state of a training run on disk, so that a run that was killed goes on where it was.
+
+One file, replaced whole after every epoch: a kill while it is written leaves the epoch before.
+(MONAI's `CheckpointSaver` writes in place, so a kill can leave half a file, and it cannot hold the
+trainer when a config lists it among the trainer's own handlers.) With `EpochSeed` the continued run
+equals one that never stopped.
+
+In a config, as the last of the trainer's handlers, so that what the others do at the end of an
+epoch is in the file:
+
+    {"_target_": "common.handlers.run_checkpoint.RunCheckpoint",
+     "path": "$os.path.join(@output_dir, 'checkpoint.pt')",
+     "objects": {"network": "@network", "optimizer": "@optimizer", "lr_scheduler": "@lr_scheduler"}}
+"""
+
+from __future__ import annotations
+
+import logging
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from ignite.engine import Engine, Events
+from torch import nn
+
+from ..errors import InputError
+from ..parallel import is_first_process
+from ..results.atomic import replacing
+
+logger = logging.getLogger("common.training")
+
+
+class RunCheckpoint:
+    """Save a run after every epoch, and resume it at the start if its file is there.
+
+    The trainer itself (epoch, iteration) and its gradient scaler are included. In a distributed run
+    the first process saves, and all resume.
+
+    Args:
+        path: The checkpoint, made if not there.
+        objects: What else makes up the run, by name; each has `state_dict` and `load_state_dict`.
+            A DistributedDataParallel wrapper is looked through.
+        resume: Whether to go on from an existing file; if not, the first epoch replaces it.
+
+    Raises:
+        InputError: If an object has no state, or is named like one of the trainer's parts.
+    """
+
+    def __init__(
+        self, *, path: str | Path, objects: Mapping[str, Any], resume: bool = True
+    ) -> None:
+        for name, part in objects.items():
+            if name in ("trainer", "scaler") or not hasattr(part, "load_state_dict"):
+                msg = (
+                    f"objects must have a state and not be named trainer or scaler, got {name!r} "
+                    f"({type(part).__name__}); the trainer saves itself"
+                )
+                raise InputError(msg)
+        self.path = Path(path)
+        self.objects = dict(objects)
+        self.resume = resume
+
+    def attach(self, engine: Engine) -> None:
+        """Resume when the run starts, save when an epoch ends."""
+        if self.resume:
+            engine.add_event_handler(Events.STARTED, self.load)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+
+    def save(self, engine: Engine) -> None:
+        """Replace the file by the state of now.
+
+        Raises:
+            InputError: If the place cannot be written.
+        """
+        if is_first_process():
+            state = {name: part.state_dict() for name, part in self._parts(engine).items()}
+            with replacing(self.path) as partial:
+                torch.save(state, partial)
+
+    def load(self, engine: Engine) -> None:
+        """Take up the state in the file; does nothing if there is none.
+
+        Raises:
+            InputError: If the file is damaged, of another run, or further than `max_epochs`.
+        """
+        if not self.path.exists():
+            return
+        try:
+            state = torch.load(self.path, map_location="cpu", weights_only=True)
+        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
+            self._refuse("a file that cannot be read", error)
+        parts = self._parts(engine)
+        if not isinstance(state, dict) or state.keys() != parts.keys():
+            names = sorted(state) if isinstance(state, dict) else type(state).__name__
+            self._refuse(f"a state of {names} instead of {sorted(parts)}")
+        max_epochs, epoch_length = engine.state.max_epochs, engine.state.epoch_length
+        saved_length = state["trainer"].get("epoch_length")
+        if epoch_length is not None and saved_length != epoch_length:
+            self._refuse(f"epochs of {saved_length} batches instead of {epoch_length}")
+        try:
+            for name, part in parts.items():
+                part.load_state_dict(state[name])
+        except (RuntimeError, ValueError, KeyError) as error:
+            first_line = str(error).splitlines()[0].rstrip(":")
+            self._refuse(f"another {name}: {first_line}", error)
+        if max_epochs is not None and engine.state.epoch > max_epochs:
+            self._refuse(f"epoch {engine.state.epoch} of at most {max_epochs}")
+        engine.state.max_epochs = max_epochs  # a resumed run may be longer than first planned
+        logger.info("resuming after epoch %d: %s", engine.state.epoch, self.path)
+
+    def _parts(self, engine: Engine) -> dict[str, Any]:
+        """Everything that has a state, by name."""
+        parts = {name: _unwrapped(part) for name, part in self.objects.items()}
+        scaler = getattr(engine, "scaler", None)
+        return parts | ({"scaler": scaler} if scaler is not None else {}) | {"trainer": engine}
+
+    def _refuse(self, got: str, cause: Exception | None = None) -> NoReturn:
+        msg = (
+            f"checkpoint must be of this run, got {got} in {self.path}; delete it to start anew, "
+            "or choose another `output_dir`"
+        )
+        raise InputError(msg) from cause
+
+
+def _unwrapped(part: Any) -> Any:
+    return part.module if isinstance(part, nn.parallel.DistributedDataParallel) else part
