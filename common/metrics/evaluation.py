@@ -32,11 +32,18 @@ from numpy.typing import NDArray
 from ..case import Case
 from ..errors import InputError
 from ..results.atomic import write_json, write_text
+from ..results.evaluation_figures import write_reliability_figure, write_roc_figure
 from ..tables.ct_rate import CT_RATE_LABELS, VOLUME_NAME, parse_volume_name
 from ..tables.rad_chestct import CALCIFICATION, MERGED, SHARED_CLASSES
 from .bootstrap import bootstrap_intervals
 from .classification import score_classification
-from .evaluation_report import Evaluation, metrics_csv, metrics_json, metrics_text
+from .evaluation_report import (
+    Evaluation,
+    macro_text,
+    metrics_csv,
+    metrics_json,
+    metrics_text,
+)
 from .predictions import CaseTable, join, merge_labels, read_csv, read_results, truth_of_cases
 from .thresholds import FALLBACK_THRESHOLD, decide, ordered_thresholds
 
@@ -114,6 +121,7 @@ class ClassificationEvaluation:
         print(metrics_text(evaluation), end="")
         write_json(self.output_dir / "metrics.json", metrics_json(evaluation))
         write_text(self.output_dir / "metrics.csv", metrics_csv(evaluation))
+        _draw(self.output_dir, evaluation)
         return evaluation
 
     def evaluate(self) -> Evaluation:
@@ -121,8 +129,6 @@ class ClassificationEvaluation:
         truth, predictions, notes = join(
             self._read_truth(), self._read_predictions(), allow_missing=self.allow_missing
         )
-        if predictions.synthetic:
-            notes.insert(0, "weights trained on synthetic phantoms: says nothing about a patient")
         thresholds, origin = self._choose_thresholds(predictions)
         patients, patient_notes = _patients(truth, predictions)
         notes += patient_notes
@@ -158,6 +164,7 @@ class ClassificationEvaluation:
             scores=scores,
             intervals=intervals,
             weights=list(predictions.weights),
+            synthetic=predictions.synthetic,
             notes=[*notes, origin],
         )
 
@@ -260,6 +267,30 @@ def _decide(
             decisions.append(np.asarray(parts_present.any(axis=1)))
             used.append(None)
     return np.stack(decisions, axis=1), used
+
+
+def _draw(output_dir: Path, evaluation: Evaluation) -> None:
+    """`roc.png` and `reliability.png`."""
+    entries = range(len(evaluation.labels))
+    bounds = [evaluation.label_interval("auroc", index) or (np.nan, np.nan) for index in entries]
+    write_roc_figure(
+        output_dir / "roc.png",
+        truth=evaluation.truth,
+        probabilities=evaluation.probabilities,
+        labels=evaluation.labels,
+        auroc=[entry.values["auroc"] for entry in evaluation.scores.labels],
+        auroc_low=[low for low, _ in bounds],
+        auroc_high=[high for _, high in bounds],
+        macro=macro_text(evaluation),
+        synthetic=evaluation.synthetic,
+    )
+    write_reliability_figure(
+        output_dir / "reliability.png",
+        truth=evaluation.truth,
+        probabilities=evaluation.probabilities,
+        labels=evaluation.labels,
+        synthetic=evaluation.synthetic,
+    )
 
 
 def _label_groups(label_set: LabelSet, labels: Sequence[str]) -> Groups:

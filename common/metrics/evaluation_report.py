@@ -54,6 +54,7 @@ class Evaluation:
         scores: Per label and macro.
         intervals: Confidence intervals, or None if none were asked for.
         weights: Names of the weights behind the probabilities, where known.
+        synthetic: Whether those weights were trained on phantoms only.
         notes: Sentences a reader of the numbers must know.
     """
 
@@ -67,6 +68,7 @@ class Evaluation:
     scores: ClassificationScores
     intervals: Intervals | None
     weights: list[str]
+    synthetic: bool
     notes: list[str]
 
     def label_interval(self, metric: str, index: int) -> tuple[float, float] | None:
@@ -108,6 +110,12 @@ def metrics_text(evaluation: Evaluation) -> str:
     return "\n".join([*lines, *(f"- {note}" for note in _all_notes(evaluation))]) + "\n"
 
 
+def macro_text(evaluation: Evaluation) -> str:
+    """The main number in one line: `macro AUROC 0.971 [0.965, 0.978]`."""
+    value = evaluation.scores.macro["auroc"]
+    return "macro AUROC " + _cell(value, evaluation.macro_interval("auroc"), "auroc")
+
+
 def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
     """The same as plain JSON values; undefined numbers are null with their reason beside them."""
     intervals = evaluation.intervals
@@ -117,6 +125,7 @@ def metrics_json(evaluation: Evaluation) -> dict[str, Any]:
         "num_cases": evaluation.num_cases,
         "num_patients": evaluation.num_patients,
         "weights": evaluation.weights,
+        "synthetic_weights": evaluation.synthetic,
         "macro": {
             name: {
                 "value": _json_number(value),
@@ -193,7 +202,8 @@ def _title(evaluation: Evaluation) -> str:
 
 def _all_notes(evaluation: Evaluation) -> list[str]:
     """The evaluation's own notes, and what its numbers themselves call for."""
-    notes = list(evaluation.notes)
+    notes = ["weights trained on synthetic phantoms: says nothing about a patient"]
+    notes = [*(notes if evaluation.synthetic else []), *evaluation.notes]
     intervals = evaluation.intervals
     if intervals is not None:
         notes.append(

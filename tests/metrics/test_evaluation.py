@@ -80,6 +80,15 @@ def test_the_csv_has_a_row_per_label_and_one_for_the_mean(run_folder):
     assert rows[0]["weighted_f1"] == rows[0]["calibration_error_low"] == ""
 
 
+def test_figures_are_drawn_beside_the_numbers(run_folder):
+    folder, truth, _ = run_folder
+    ClassificationEvaluation(
+        output_dir=folder, labels=LABELS, cases=cases_of(truth), num_bootstrap=20
+    ).run()
+    for name in ("roc.png", "reliability.png"):
+        assert (folder / name).read_bytes().startswith(b"\x89PNG")
+
+
 def test_evaluating_writes_nothing_and_repeats_exactly(run_folder):
     folder, truth, _ = run_folder
     before = sorted(path.name for path in folder.iterdir())
