@@ -105,8 +105,8 @@ def axial_slice(volume: Volume, index_voxel: int) -> AxialSlice:
     size = volume.voxels.shape[axis]
     index = min(max(int(index_voxel), 0), size - 1)
     volume.wait_until_filled(max(volume.voxels.shape))
-    plane = np.take(volume.voxels, index, axis=axis)
-    # After removing `axis`, the other two keep their order.
+    # A view: np.take would first copy an array in Fortran order as a whole.
+    plane = np.moveaxis(volume.voxels, axis, 0)[index]
     picture = plane.T if across < depth else plane
     picture = picture[:: -1 if to_front else 1, :: -1 if to_right else 1]
     centre = [(size - 1) / 2 for size in volume.voxels.shape]
@@ -140,9 +140,9 @@ def scout(volume: Volume, max_pixels: tuple[int, int] = (400, 256), max_depth: i
     keep: list[slice] = [slice(None)] * 3
     for number, most in ((axis, max_pixels[0]), (across, max_pixels[1]), (depth, max_depth)):
         keep[number] = slice(None, None, -(-volume.voxels.shape[number] // most))
-    # Attenuation relative to water: 0 for air, 1 for water; metal must not outshine the rest.
-    attenuation = np.clip(_hounsfield(volume, volume.voxels[tuple(keep)]), -1000, 1200) / 1000 + 1
-    summed = attenuation.mean(axis=depth)
+    # Metal must not outshine the rest, nor may the scanner's padding be darker than air.
+    density = _hounsfield(volume, volume.voxels[tuple(keep)])
+    summed = np.clip(density, -1000, 1200, out=density).mean(axis=depth)
     picture = summed if axis < across else summed.T
     picture = picture[:: -1 if to_head else 1, :: -1 if to_right else 1]
     shape, spacing = volume.voxels.shape, volume.spacing_mm

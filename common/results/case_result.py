@@ -153,7 +153,7 @@ def fingerprint(*, case: Case, weights_sha256: str, settings: Mapping[str, Any])
     content = plain(
         {
             "schema_version": SCHEMA_VERSION,
-            "source": str(source.resolve()),
+            "source": str(source.resolve()) if source.exists() else case["image"],
             "members": stamps,
             "affine": case.get("affine"),
             "weights_sha256": weights_sha256,

@@ -147,6 +147,15 @@ def test_the_fingerprint_sees_every_slice_of_a_series(tmp_path: Path) -> None:
     assert first != fingerprint(case=case, weights_sha256="aa", settings={})
 
 
+def test_the_fingerprint_of_a_case_without_a_file_is_the_same_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case: Any = {"case_id": "a", "image": "phantom:seed=3", "format": "phantom"}
+    first = fingerprint(case=case, weights_sha256="aa", settings={})
+    monkeypatch.chdir(tmp_path)
+    assert first == fingerprint(case=case, weights_sha256="aa", settings={})
+
+
 def test_numpy_values_become_plain_json(
     folder: Path, make_result: Callable[..., CaseResult]
 ) -> None:
