@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
+from ..metrics.thresholds import decide
 from .axial_slice import slice_axis
 
 CLASSIFICATION_DEFINITIONS: Mapping[str, str] = {
@@ -59,17 +60,17 @@ def classification_outputs(
         InputError: If a probability or a relevance is NaN or infinite.
         ValueError: If the lengths disagree.
     """
-    scores = _vector("probabilities", probabilities, len(labels))
-    limits = _vector("thresholds", thresholds, len(labels))
+    # Rounded first, so that whoever reads the file comes to the same decision.
+    scores = _rounded(_vector("probabilities", probabilities, len(labels)))
+    limits = _rounded(_vector("thresholds", thresholds, len(labels)))
+    positive = decide(np.array(scores), limits)
     outputs: dict[str, Any] = {
-        "probabilities": dict(zip(labels, _rounded(scores), strict=True)),
+        "probabilities": dict(zip(labels, scores, strict=True)),
         "findings": {
-            label: {
-                "probability": _rounded(score),
-                "threshold": _rounded(limit),
-                "positive": bool(score >= limit),
-            }
-            for label, score, limit in zip(labels, scores, limits, strict=True)
+            label: {"probability": score, "threshold": limit, "positive": bool(is_positive)}
+            for label, score, limit, is_positive in zip(
+                labels, scores, limits, positive, strict=True
+            )
         },
     }
     if relevance is None:

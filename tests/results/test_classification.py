@@ -17,9 +17,9 @@ def lps(step_mm: float, first_mm: float) -> np.ndarray:
     return np.array([[-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, step_mm, first_mm], [0, 0, 0, 1.0]])
 
 
-def test_a_probability_at_its_threshold_is_positive() -> None:
+def test_a_probability_that_reads_as_its_threshold_is_positive() -> None:
     outputs = classification_outputs(
-        labels=["a", "b"], probabilities=[0.5, 0.49999], thresholds=[0.5, 0.5]
+        labels=["a", "b"], probabilities=[0.49999999, 0.49999], thresholds=[0.5, 0.5]
     )
     assert outputs["findings"]["a"]["positive"] is True
     assert outputs["findings"]["b"]["positive"] is False
