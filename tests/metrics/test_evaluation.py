@@ -9,6 +9,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from common.errors import InputError
 from common.metrics.evaluation import ClassificationEvaluation, scan_of
+from common.metrics.evaluation_report import metrics_json
 from common.tables.ct_rate import CT_RATE_LABELS
 from common.tables.rad_chestct import SHARED_CLASSES
 
@@ -240,7 +241,7 @@ def rad_chestct(tmp_path, **options):
         label_set="rad_chestct",
         num_bootstrap=0,
         **options,
-    ).run()
+    ).evaluate()
 
 
 def test_rad_chestct_scores_the_higher_calcification_as_one_label(tmp_path):
@@ -256,8 +257,7 @@ def test_a_merged_label_is_present_if_any_part_passes_its_own_threshold(tmp_path
     assert found.thresholds[1] is None
     assert found.scores.labels[1].values["sensitivity"] == 1.0  # 0.6 >= 0.55, 0.2 < 0.25
     assert found.scores.labels[1].values["specificity"] == 0.0  # 0.3 >= 0.25
-    metrics = json.loads((tmp_path / "metrics.json").read_text())
-    assert metrics["labels"]["Calcification"]["threshold"] is None
+    assert metrics_json(found)["labels"]["Calcification"]["threshold"] is None
 
 
 def test_a_merged_label_can_have_a_threshold_of_its_own(tmp_path):
