@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from .geometry import Grid, checked_affine, index_map, transform_points
-from .resampling import parallel_axes
+from .resampling import align
 
 SourceGrid = Mapping[str, Any]
 """`shape` `(3,)` and `affine` `(4, 4)` of a scan as stored, tensors or arrays."""
@@ -115,12 +115,12 @@ def resample_labels(labels: Any, affine: Any, target: Grid, background: int = 0)
     source = Grid((array.shape[0], array.shape[1], array.shape[2]), checked_affine(affine))
     matrix = index_map(source, target)
     whole = tuple((0, n) for n in target.shape)
-    axes = parallel_axes(matrix, (whole[0], whole[1], whole[2]))
+    found = align(matrix, (whole[0], whole[1], whole[2]))
     result = np.full(target.shape, background, dtype=array.dtype)
-    if axes is not None:
-        _fill_parallel(result, array, *axes)
-    else:
+    if found.tilts:
         _fill_oblique(result, array, matrix)
+    else:
+        _fill_parallel(result, array, found.axis_of, found.lines)
     return result
 
 

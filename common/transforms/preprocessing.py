@@ -38,7 +38,8 @@ from .geometry import (
 )
 from .hounsfield import check_hounsfield
 from .inverse import describe_grid
-from .resampling import Values, resample
+from .resampling import resample
+from .slice_streams import Values
 
 AIR_HU = -1000.0
 

@@ -7,7 +7,8 @@ thread; loader workers, not this code, spread scans over cores.
 
 Trilinear interpolation is separable where the axes of both grids are parallel: blend two stored
 slices, then rows, then columns. Rows are blended by a sparse matrix with two entries per output
-row, which reads and writes every value once. Where the axes are not parallel (gantry tilt), scipy
+row, which reads and writes every value once. Where one axis leans (gantry tilt) the same is done
+in slices across the tilt, in which only the row blend changes. Where more than one leans, scipy
 interpolates voxel by voxel, in slabs.
 
 Shapes: S M F are the axes of the stored array from the slowest to the fastest in memory; D H W
@@ -18,195 +19,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import permutations, product
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy import ndimage, sparse
+from scipy import ndimage
+
+from .linear_blend import taps, transposed
+from .slice_streams import ParallelSlices, SliceStream, TiltedSlices, Values
 
 Inside = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 PARALLEL_VOXELS = 1e-3
-"""Axes count as parallel if dropping the rest moves no voxel by more than this many voxels."""
+"""Axes count as parallel if taking them so moves no voxel by more than this many voxels."""
 
 _BLOCK = 16  # slices gathered before they are written across the fastest axis of the result
 _SLAB = 8
 
 
 @dataclass(frozen=True)
-class Values:
-    """How stored values become output values: `clip(stored * scale + offset, low, high)`.
+class Alignment:
+    """How the axes of a result run along those of a stored array.
 
     Attributes:
-        scale: Output per stored unit.
-        offset: Output of the stored value 0.
-        low: Least output value.
-        high: Greatest output value.
-        padding: Output where there is no scan.
+        axis_of: For each stored axis the result axis nearest to it.
+        lines: `(3, 2)` step and start for each stored axis: the stored index along it is
+            `step * result index + start`, but for `tilts`.
+        tilts: Stored axis, result axis and stored steps per result step, where a stored index
+            depends on a second result axis as well.
     """
 
-    scale: float
-    offset: float
-    low: float
-    high: float
-    padding: float
+    axis_of: tuple[int, ...]
+    lines: NDArray[np.float64]
+    tilts: tuple[tuple[int, int, float], ...]
 
 
-@dataclass(frozen=True)
-class _Taps:
-    """Along one stored axis: output voxel `o` is `(1 - weight) * lower + weight * (lower + 1)`."""
-
-    lower: NDArray[np.intp]
-    weight: NDArray[np.float32]
-    stored_length: int
-
-    @property
-    def upper(self) -> NDArray[np.intp]:
-        return np.minimum(self.lower + 1, self.stored_length - 1)
-
-
-def parallel_axes(
-    matrix: NDArray[np.float64], inside: Inside
-) -> tuple[list[int], NDArray[np.float64]] | None:
-    """Which result axis runs along each stored axis, or None if they are not parallel.
+def align(matrix: NDArray[np.float64], inside: Inside) -> Alignment:
+    """Match the axes of a result with the stored ones.
 
     Args:
         matrix: `(4, 4)` result index to stored index.
         inside: Part of the result that the scan covers.
-
-    Returns:
-        For each stored axis the result axis, and `(3, 2)` step and start: stored index along that
-        axis is `step * result index + start`.
     """
     linear = matrix[:3, :3]
-    axis_of = [int(np.abs(row).argmax()) for row in linear]
-    if sorted(axis_of) != [0, 1, 2]:
-        return None
+    axis_of = max(
+        permutations(range(3)), key=lambda axes: float(np.prod(np.abs(linear[range(3), axes])))
+    )
     bounds = np.asarray(inside, dtype=np.float64)
     middle, half = (bounds.sum(axis=1) - 1) / 2, (bounds[:, 1] - bounds[:, 0] - 1) / 2
-    lines = np.empty((3, 2))
-    for stored, axis in enumerate(axis_of):
-        rest = linear[stored].copy()
-        rest[axis] = 0.0
-        if np.abs(rest) @ np.maximum(half, 0) > PARALLEL_VOXELS:
-            return None
-        lines[stored] = linear[stored, axis], matrix[stored, 3] + rest @ middle
-    return axis_of, lines
-
-
-def _taps(line: NDArray[np.float64], span: tuple[int, int], stored_length: int) -> _Taps:
-    """Neighbours and weights; beyond the first and last voxel the edge goes on."""
-    at = line[0] * np.arange(*span) + line[1]
-    at = np.clip(at, 0, stored_length - 1)
-    lower = np.minimum(np.floor(at).astype(np.intp), max(stored_length - 2, 0))
-    return _Taps(lower, (at - lower).astype(np.float32), stored_length)
-
-
-def _row_blend(taps: _Taps) -> sparse.csr_matrix:
-    """`(outputs, stored)` matrix that blends rows, two entries per row."""
-    rows = len(taps.lower)
-    columns = np.stack([taps.lower, taps.upper], axis=1).astype(np.int32)
-    data = np.stack([1 - taps.weight, taps.weight], axis=1)
-    starts = np.arange(0, 2 * rows + 1, 2, dtype=np.int32)
-    shape = (rows, taps.stored_length)
-    return sparse.csr_matrix((data.ravel(), columns.ravel(), starts), shape=shape)
-
-
-def _slab_blend(taps: _Taps) -> sparse.csr_matrix:
-    """`(outputs, 2 * stored)`: blends rows of two slices at once, entries set per slice pair."""
-    rows = len(taps.lower)
-    columns = np.stack([taps.lower, taps.upper], axis=1)
-    columns = np.concatenate([columns, columns + taps.stored_length], axis=1).astype(np.int32)
-    starts = np.arange(0, 4 * rows + 1, 4, dtype=np.int32)
-    data = np.zeros(4 * rows, dtype=np.float32)
-    return sparse.csr_matrix((data, columns.ravel(), starts), shape=(rows, 2 * taps.stored_length))
-
-
-def _transposed(plane: NDArray[np.float32], buffer: NDArray[np.float32]) -> NDArray[np.float32]:
-    """`plane.T` as a contiguous array in `buffer`; torch does it in cache-sized blocks."""
-    torch.from_numpy(buffer).copy_(torch.from_numpy(plane).t())
-    return buffer
-
-
-class _Slices:
-    """Yields output slices, in the order the stored ones arrive.
-
-    The stored slices are blended either before the rows and columns are (cheap if many are
-    skipped or merged) or after (cheap if there are fewer stored than output slices).
-    """
-
-    def __init__(
-        self,
-        stored: NDArray[Any],
-        taps: tuple[_Taps, _Taps, _Taps],
-        values: Values,
-        wait: Callable[[int], None],
-    ) -> None:
-        self.stored = stored
-        self.slow, self.middle, self.fast = taps
-        self.values = values
-        self.wait = wait
-        needed = np.union1d(self.slow.lower, self.slow.upper).size
-        self.blend_first = needed >= len(self.slow.lower)
-        rows, columns = len(self.middle.lower), len(self.fast.lower)
-        self.turned = np.empty((stored.shape[2], rows), dtype=np.float32)
-        self.fast_blend = _row_blend(self.fast)
-        self.held = [-1, -1]  # which stored slice each half of `pair` holds
-        if self.blend_first:
-            self.pair = np.zeros((2, *stored.shape[1:]), dtype=np.float32)
-            self.middle_blend = _slab_blend(self.middle)
-            self.weights = np.stack([1 - self.middle.weight, self.middle.weight], axis=1)
+    lines = np.stack([linear[range(3), axis_of], matrix[:3, 3]], axis=1)
+    tilts = []
+    for stored, axis in product(range(3), range(3)):
+        if axis == axis_of[stored]:
+            continue
+        if abs(linear[stored, axis]) * half[axis] > PARALLEL_VOXELS / 2:
+            tilts.append((stored, axis, float(linear[stored, axis])))
         else:
-            self.pair = np.zeros((2, columns, rows), dtype=np.float32)
-            self.middle_blend = _row_blend(self.middle)
-            self.middle_blend.data *= np.float32(values.scale)
-            self.raw = np.empty(stored.shape[1:], dtype=np.float32)
-
-    def _in_plane(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Rows blended, columns not yet: `(M', F)` to `(F', M')`."""
-        plane: NDArray[np.float32] = self.fast_blend @ _transposed(rows, self.turned)
-        return plane
-
-    def _hold(self, index: int) -> None:
-        """Bring stored slice `index` into its half of `pair`; neighbours differ in parity."""
-        half = index % 2
-        if self.held[half] == index:
-            return
-        self.wait(index + 1)
-        if self.blend_first:
-            np.copyto(self.pair[half], self.stored[index], casting="unsafe")
-        else:
-            np.copyto(self.raw, self.stored[index], casting="unsafe")
-            self.pair[half] = self._in_plane(self.middle_blend @ self.raw)
-        self.held[half] = index
-
-    def slice(self, number: int) -> NDArray[np.float32]:
-        """Output slice `number` along the slow axis, `(F', M')`, before the window."""
-        lower, weight = int(self.slow.lower[number]), self.slow.weight[number]
-        self._hold(lower)
-        if weight > 0:
-            self._hold(lower + 1)
-        of_half = (1 - weight, weight) if lower % 2 == 0 else (weight, 1 - weight)
-        if not self.blend_first:
-            plane: NDArray[np.float32] = self.pair[0] * of_half[0]
-            plane += self.pair[1] * of_half[1]
-            return plane
-        scale = np.float32(self.values.scale)
-        data = self.middle_blend.data.reshape(-1, 2, 2)
-        for half in (0, 1):
-            np.multiply(self.weights, of_half[half] * scale, out=data[:, half])
-        pair = self.pair.reshape(-1, self.pair.shape[2])
-        return self._in_plane(self.middle_blend @ pair)
-
-    def order(self) -> range:
-        """Output slices in the order in which their stored slices lie in memory."""
-        count = len(self.slow.lower)
-        backwards = count > 1 and self.slow.lower[0] > self.slow.lower[-1]
-        return range(count - 1, -1, -1) if backwards else range(count)
+            lines[stored, 1] += linear[stored, axis] * middle[axis]
+    return Alignment(axis_of, lines, tuple(tilts))
 
 
-def _write_slices(inside: NDArray[np.float32], slices: _Slices) -> None:
+def _write_slices(inside: NDArray[np.float32], slices: SliceStream) -> None:
     """Window all slices and write them into the result.
 
     Args:
@@ -229,7 +103,7 @@ def _write_slices(inside: NDArray[np.float32], slices: _Slices) -> None:
             plane += offset
             target = inside[number] if size == 1 else block[number - first]
             if turned is not None:
-                plane = _transposed(plane, turned)
+                plane = transposed(plane, turned)
             elif size == 1:
                 target = target.T
             np.clip(plane, low, high, out=target)
@@ -243,19 +117,36 @@ def _fill_parallel(
     result: NDArray[np.float32],
     inside: Inside,
     voxels: NDArray[Any],
-    axes: tuple[list[int], NDArray[np.float64]],
+    found: Alignment,
     values: Values,
     wait: Callable[[int], None],
 ) -> None:
-    """Resample where the axes of the stored array and of the result are parallel."""
-    axis_of, lines = axes
+    """Resample where the axes are parallel, slice by slice as they lie in memory."""
     memory = sorted(range(3), key=lambda axis: -abs(voxels.strides[axis]))
-    taps = [
-        _taps(lines[stored], inside[axis_of[stored]], voxels.shape[stored]) for stored in memory
-    ]
-    slices = _Slices(voxels.transpose(memory), (taps[0], taps[1], taps[2]), values, wait)
+    slow, middle, fast = (
+        taps(found.lines[stored], inside[found.axis_of[stored]], voxels.shape[stored])
+        for stored in memory
+    )
+    stream = ParallelSlices(voxels.transpose(memory), (slow, middle, fast), values, wait)
     covered = result[tuple(slice(*span) for span in inside)]
-    _write_slices(covered.transpose([axis_of[stored] for stored in memory]), slices)
+    _write_slices(covered.transpose([found.axis_of[stored] for stored in memory]), stream)
+
+
+def _fill_tilted(
+    result: NDArray[np.float32],
+    inside: Inside,
+    voxels: NDArray[Any],
+    found: Alignment,
+    values: Values,
+) -> None:
+    """Resample where one stored axis leans along one result axis, in slices across the latter."""
+    ((leaning, hinge, tilt),) = found.tilts
+    step = found.axis_of.index(hinge)
+    axes = (step, leaning, 3 - step - leaning)
+    spans = tuple(inside[found.axis_of[stored]] for stored in axes)
+    stream = TiltedSlices(voxels.transpose(axes), found.lines[list(axes)], tilt, spans, values)
+    covered = result[tuple(slice(*span) for span in inside)]
+    _write_slices(covered.transpose([found.axis_of[stored] for stored in axes]), stream)
 
 
 def _fill_oblique(
@@ -320,10 +211,13 @@ def resample(
     """
     result = np.empty(shape, dtype=np.float32)
     _pad(result, inside, values.padding)
-    axes = parallel_axes(matrix, inside)
-    if axes is None:
-        wait_until_filled(max(voxels.shape))
-        _fill_oblique(result, inside, voxels, matrix, values)
+    found = align(matrix, inside)
+    if not found.tilts:
+        _fill_parallel(result, inside, voxels, found, values, wait_until_filled)
+        return result
+    wait_until_filled(max(voxels.shape))
+    if len(found.tilts) == 1:
+        _fill_tilted(result, inside, voxels, found, values)
     else:
-        _fill_parallel(result, inside, voxels, axes, values, wait_until_filled)
+        _fill_oblique(result, inside, voxels, matrix, values)
     return result

@@ -24,17 +24,18 @@ def oriented_affine(
     spacing_mm: tuple[float, float, float] = (0.8, 0.9, 2.1),
     degrees: tuple[float, float, float] = (0.0, 0.0, 0.0),
     shear: float = 0.0,
+    shear_x: float = 0.0,
     gantry_degrees: float = 0.0,
 ) -> np.ndarray:
     """Affine of a scan stored as `axcodes`, then rotated about x, y, z and sheared.
 
-    With `shear`, level slices drift to the front along the stack. With `gantry_degrees`, the
-    slices lean to the front and are stacked along the table.
+    With `shear` (`shear_x`), level slices drift to the front (right) along the stack. With
+    `gantry_degrees`, the slices lean to the front and are stacked along the table.
     """
     start = nib.orientations.inv_ornt_aff(nib.orientations.axcodes2ornt(axcodes), (1, 1, 1))
     linear = np.linalg.inv(start[:3, :3]) @ np.diag(spacing_mm)
     tilt = np.eye(3)
-    tilt[1, 2] = shear
+    tilt[:2, 2] = shear_x, shear
     lean = np.deg2rad(gantry_degrees)
     tilt[1:, 1] = np.cos(lean), np.sin(lean)
     turn = np.eye(3)

@@ -9,7 +9,8 @@ from torch.nn.functional import interpolate
 
 from common.transforms.geometry import Grid, index_map, target_grid
 from common.transforms.preprocessing import PreprocessCTd
-from common.transforms.resampling import Values, parallel_axes, resample
+from common.transforms.resampling import align, resample
+from common.transforms.slice_streams import Values
 from common.volume import Volume
 
 HU = {"hu_window": None, "output_range": None, "check_hu": False}
@@ -56,15 +57,20 @@ def test_up_and_down_sampling_is_exact(grid: str, affine: dict, spacing_mm: tupl
 
 @pytest.mark.parametrize("grid", ["half_pixel", "affine"])
 @pytest.mark.parametrize("axcodes", ["LPS", "SRA", "IAL"])
-@pytest.mark.parametrize("kind", [{"shear": 0.36}, {"gantry_degrees": 20}], ids=str)
+@pytest.mark.parametrize(
+    ("kind", "num_tilts"),
+    [({"shear": 0.36}, 1), ({"gantry_degrees": 20}, 1), ({"shear": 0.3, "shear_x": -0.2}, 2)],
+    ids=["level", "tilted", "twice"],
+)
 def test_a_sheared_scan_is_exact_inside_and_air_outside(
-    grid: str, axcodes: str, kind: dict
+    grid: str, axcodes: str, kind: dict, num_tilts: int
 ) -> None:
     volume = make_volume(axcodes, degrees=(3, 0, 5), **kind)
     step = PreprocessCTd(spacing_mm=(1.1, 0.8, 0.9), grid=grid, **HU)
     ours = step.preprocess(volume)
     shape = tuple(ours.shape[1:])
     matrix = index_map(Grid(volume.voxels.shape, volume.affine), Grid(shape, ours.affine.numpy()))
+    assert len(align(matrix, tuple((0, n) for n in shape)).tilts) == num_tilts
     index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), axis=-1)
     at = index @ matrix[:3, :3].T + matrix[:3, 3]
     outside = ((at < -0.5) | (at > np.array(volume.voxels.shape) - 0.5)).any(axis=-1)
@@ -74,13 +80,26 @@ def test_a_sheared_scan_is_exact_inside_and_air_outside(
     assert np.abs(ours.numpy()[0] - wanted)[~edge.any(axis=-1)].max() < TOLERANCE_HU
 
 
+@pytest.mark.parametrize("axcodes", ["SLP", "LSP", "PLS"])
+@pytest.mark.parametrize("kind", [{"gantry_degrees": 20}, {"shear": 0.3, "shear_x": -0.2}])
+def test_cropping_a_sheared_scan_equals_cropping_the_whole_result(axcodes: str, kind: dict) -> None:
+    volume = make_volume("LPS", shape=(15, 14, 20), **kind)
+    common = {"axcodes": axcodes, "spacing_mm": (0.9, 0.9, 0.9), "check_hu": False}
+    whole = PreprocessCTd(**common).preprocess(volume)
+    ours = PreprocessCTd(**common, size=(10, 10, 10)).preprocess(volume)
+    first = [(n - 10) // 2 for n in whole.shape[1:]]
+    wanted = whole[0][tuple(slice(start, start + 10) for start in first)]
+    np.testing.assert_allclose(ours[0].numpy(), wanted.numpy(), atol=1e-6)
+    assert ours.min() >= np.float32(-0.449)
+
+
 def test_header_rounding_does_not_count_as_shear() -> None:
     volume = make_volume("LPS", shape=(64, 64, 40), degrees=(12, 7, -20))
     rounded = Volume(volume.voxels, volume.affine.astype(np.float32).astype(np.float64))
     step = PreprocessCTd(spacing_mm=(1, 1, 1), **HU)
     source = Grid((64, 64, 40), rounded.affine)
     fitted = step.fitted(source)
-    assert parallel_axes(index_map(source, fitted.grid), fitted.inside) is not None
+    assert align(index_map(source, fitted.grid), fitted.inside).tilts == ()
     assert largest_error(step, rounded) < TOLERANCE_HU
 
 
