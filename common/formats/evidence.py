@@ -6,8 +6,6 @@ stays open after a bounded look is let through; preprocessing checks the whole v
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -18,7 +16,7 @@ from ..case import Case
 from ..errors import InputError
 from .gunzip import GZIP_ERRORS, damaged, open_gzip
 from .nifti import open_voxels, read_header
-from .npz import STYLES
+from .npz import open_npz
 from .nrrd import is_plain_gzip, read_nrrd_header, spatial_affine
 
 FIRST_LOOK_BYTES = 256 << 10
@@ -78,29 +76,11 @@ def _why_nrrd_is_no_ct(path: Path) -> str:
 
 
 def _why_npz_is_no_ct(path: Path) -> str:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            keys = [name.removesuffix(".npy") for name in archive.namelist()]
-            key = next((key for key in STYLES if key in keys), None)
-            if key is None:
-                return (
-                    f"an NPZ file without arr_0 (CT-RATE) or ct (Rad-ChestCT): {sorted(keys)[:5]}"
-                )
-            with archive.open(f"{key}.npy") as stream:
-                version = np.lib.format.read_magic(stream)
-                read = np.lib.format.read_array_header_1_0
-                shape, _, dtype = (
-                    read(stream)
-                    if version == (1, 0)
-                    else np.lib.format.read_array_header_2_0(stream)
-                )
-                if len(shape) != 3 or dtype.kind not in "iuf":
-                    return f"{key} holds {dtype} {shape}, not a 3D volume of numbers"
-                return _Look(stream, dtype, shape, path).why_no_ct()
-    except (zipfile.BadZipFile, ValueError, EOFError, zlib.error) as error:
-        got = (str(error).strip() or type(error).__name__).splitlines()[0]
-        msg = f"{path} must be a readable NPZ file of numbers, got {got!r}; copy it again"
-        raise InputError(msg) from error
+    key, header, stream = open_npz(path)
+    with stream:
+        if len(header.shape) != 3 or header.dtype.kind not in "iuf":
+            return f"{key} holds {header.dtype} {header.shape}, not a 3D volume of numbers"
+        return _Look(stream, header.dtype, header.shape, path).why_no_ct()
 
 
 class _Look:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 
 CHUNK_BYTES = 2 << 20
+HIGHEST_RATIO = 1100  # deflate reaches 1032
 GZIP_ERRORS: tuple[type[Exception], ...] = (
     EOFError,
     OSError,
@@ -35,13 +36,20 @@ def open_gzip(source: Path | IO[bytes]) -> IO[bytes]:
 
 def damaged(path: Path, error: Exception) -> InputError:
     """Say in one line that a compressed file is not whole."""
-    rule = "be a complete gzip file"
-    return InputError(f"{path} must {rule}, got {_first_line(error)}; copy or download it again")
+    got = (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".").lower()
+    return InputError(f"{path} must be complete, got damaged data ({got}); copy it again")
 
 
-def _first_line(error: Exception) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".").lower()
+def check_plausible(path: Path, num_bytes: int) -> None:
+    """Refuse a header that claims more voxels than the file can hold, before they are allocated.
+
+    Raises:
+        InputError: If no compressed file of this size inflates to `num_bytes`.
+    """
+    size = path.stat().st_size
+    if num_bytes > size * HIGHEST_RATIO:
+        msg = f"{path} must hold {num_bytes} bytes of voxels, got a file of {size}; copy it again"
+        raise InputError(msg)
 
 
 class BackgroundFill:
@@ -94,7 +102,7 @@ class BackgroundFill:
                 self._fill()
                 while self._stream.read(CHUNK_BYTES):
                     pass  # only at its end does a gzip stream verify the checksum
-        except GZIP_ERRORS as error:
+        except Exception as error:  # whatever it is, no one may wait for ever
             self._report(error=damaged(self._path, error))
         else:
             self._report(finished=True)

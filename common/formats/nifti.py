@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..volume import Volume
 from .affines import checked_affine
-from .gunzip import GZIP_ERRORS, BackgroundFill, damaged, open_gzip
+from .gunzip import GZIP_ERRORS, BackgroundFill, check_plausible, damaged, open_gzip
 
 HEADER_BYTES = 540  # the longer of NIfTI-1 (348) and NIfTI-2 (540)
 HEADER_CLASSES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
@@ -203,6 +203,7 @@ def _map_voxels(header: NiftiHeader, path: Path) -> NDArray[Any]:
 def _inflate_voxels(
     stream: IO[bytes], header: NiftiHeader, path: Path
 ) -> tuple[NDArray[Any], Callable[[int], None]]:
+    check_plausible(path, int(np.prod(header.shape, dtype=np.float64)) * header.dtype.itemsize)
     try:
         stream.seek(header.offset)
     except GZIP_ERRORS as error:

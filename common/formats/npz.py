@@ -8,9 +8,9 @@ left). Spacing comes from the case's affine; without it, from the data set's usu
 from __future__ import annotations
 
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,16 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..volume import Volume
 from .affines import checked_affine
+from .gunzip import GZIP_ERRORS, BackgroundFill, check_plausible
+from .zip_member import open_member
 
+NPZ_ERRORS: tuple[type[Exception], ...] = (
+    *GZIP_ERRORS,
+    ValueError,
+    KeyError,
+    zipfile.BadZipFile,
+    NotImplementedError,  # a compression that Python's zipfile lacks
+)
 DIRECTIONS_RAS = {
     "R": (1.0, 0.0, 0.0),
     "L": (-1.0, 0.0, 0.0),
@@ -80,8 +89,15 @@ def read_npz(path: Path, *, affine: list[list[float]] | None = None) -> Volume:
 
     Raises:
         InputError: If the file is damaged, or holds neither `arr_0` nor `ct`, or no 3D numbers.
+            Damage further on shows in `wait_until_filled`.
     """
-    style, voxels = _load(path)
+    key, header, stream = open_npz(path)
+    style = STYLES[key]
+    if header.dtype.kind not in "iuf" or len(header.shape) != 3 or min(header.shape) < 2:
+        stream.close()
+        got = f"{header.dtype} {header.shape}"
+        msg = f"{path} must hold a 3D volume of numbers in {key}, got {got}; save one scan per file"
+        raise InputError(msg)
     warnings = []
     if affine is None:
         placed = npz_affine(style.axcodes, style.spacing_mm)
@@ -89,33 +105,51 @@ def read_npz(path: Path, *, affine: list[list[float]] | None = None) -> Volume:
         warnings.append(f"The file holds no spacing: {style.name}'s {spacing} mm is assumed.")
     else:
         placed = checked_affine(np.asarray(affine, dtype=np.float64), path)
+    check_plausible(path, int(np.prod(header.shape, dtype=np.float64)) * header.dtype.itemsize)
+    voxels = np.empty(header.shape, header.dtype, order=header.order)
+    fill = BackgroundFill(stream, voxels, path)
     facts = {"format": "npz", "path": str(path), "style": style.name, "warnings": warnings}
-    return Volume(voxels, placed, facts=facts)
+    return Volume(voxels, placed, facts=facts, wait_until_filled=fill.wait_until_filled)
 
 
-def _load(path: Path) -> tuple[NpzStyle, NDArray[np.generic]]:
+class ArrayHeader(NamedTuple):
+    """Shape, type and memory order of a stored array."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    order: Literal["C", "F"]
+
+
+def open_npz(path: Path) -> tuple[str, ArrayHeader, IO[bytes]]:
+    """Open the volume in an NPZ file without inflating it.
+
+    Returns:
+        Its key in `STYLES`, its header, and a stream that stands before its first value.
+
+    Raises:
+        InputError: If the file is damaged or holds neither `arr_0` nor `ct`. Nothing is unpickled.
+    """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            keys = sorted(getattr(archive, "files", []))
-            key = next((key for key in STYLES if key in keys), None)
-            voxels = None if key is None else archive[key]
-    except (
-        ValueError,
-        OSError,
-        EOFError,
-        zipfile.BadZipFile,
-        zlib.error,
-        KeyError,
-        TypeError,
-    ) as error:
+        with zipfile.ZipFile(path) as archive:
+            keys = sorted(name.removesuffix(".npy") for name in archive.namelist())
+        key = next((key for key in STYLES if key in keys), None)
+        if key is not None:
+            stream = open_member(path, f"{key}.npy")
+            return key, _array_header(stream), stream
+    except NPZ_ERRORS as error:
+        if isinstance(error, PermissionError | FileNotFoundError):
+            raise
         got = (str(error).strip() or type(error).__name__).splitlines()[0]
         msg = f"{path} must be a readable NPZ file of numbers, got {got!r}; copy it again"
         raise InputError(msg) from error
-    if key is None or voxels is None:
-        msg = f"{path} must hold arr_0 (CT-RATE) or ct (Rad-ChestCT), got {keys}; rename its array"
-        raise InputError(msg)
-    if voxels.dtype.kind not in "iuf" or voxels.ndim != 3 or min(voxels.shape) < 2:
-        got = f"{voxels.dtype} {voxels.shape}"
-        msg = f"{path} must hold a 3D volume of numbers in {key}, got {got}; save one scan per file"
-        raise InputError(msg)
-    return STYLES[key], voxels
+    msg = f"{path} must hold arr_0 (CT-RATE) or ct (Rad-ChestCT), got {keys[:5]}; rename its array"
+    raise InputError(msg)
+
+
+def _array_header(stream: IO[bytes]) -> ArrayHeader:
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_2_0
+    if version == (1, 0):
+        read = np.lib.format.read_array_header_1_0
+    shape, is_fortran, dtype = read(stream)
+    return ArrayHeader(shape, dtype, "F" if is_fortran else "C")

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..volume import Volume
 from .affines import affine_from_lps, checked_affine
-from .gunzip import BackgroundFill, open_gzip
+from .gunzip import BackgroundFill, check_plausible, open_gzip
 
 # Sign that turns each world axis of a space into LPS.
 SPACES = {
@@ -162,8 +162,10 @@ def is_plain_gzip(header: Header) -> bool:
 def _inflate(
     file: IO[bytes], header: Header, path: Path, affine: NDArray[np.float64], facts: Header
 ) -> Volume:
+    shape = _shape(header, path)
+    check_plausible(path, int(np.prod(shape, dtype=np.float64)) * header["dtype"].itemsize)
     remainder = path.open("rb")
     remainder.seek(file.tell())
-    voxels: NDArray[Any] = np.empty(_shape(header, path), header["dtype"], order="F")
+    voxels: NDArray[Any] = np.empty(shape, header["dtype"], order="F")
     fill = BackgroundFill(open_gzip(remainder), voxels, path)
     return Volume(voxels, affine, facts=facts, wait_until_filled=fill.wait_until_filled)

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 
 from common.cases import find_cases
 from common.errors import InputError
 from common.formats.registry import read_volume
-from tests.dicom_files import ramp, uid, write_series
+from tests.dicom_files import ramp, save, uid, write_series
 
 
 def numbered(number: int, description: str = "Chest"):
@@ -118,6 +119,17 @@ def test_localizer_inside_the_series_is_left_out(tmp_path: Path):
 
     (case,) = find_cases(write_series(tmp_path / "s", ramp(5), edit=edit)[0].parent)
     assert len(case["files"]) == 4
+
+
+def test_dicomdir_is_left_out_by_name(tmp_path: Path):
+    files = write_series(tmp_path / "s", ramp(5))
+
+    directory = dcmread(files[0])
+    directory.SOPClassUID = "1.2.840.10008.1.3.10"
+    directory.Modality = ""
+    save(directory, tmp_path / "DICOMDIR")
+    (rejection,) = find_cases(tmp_path).rejected
+    assert "Media Storage Directory Storage (no modality) is not a CT image" in rejection.reason
 
 
 def test_broken_series_is_left_out_with_its_reason(tmp_path: Path):

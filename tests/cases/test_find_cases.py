@@ -210,7 +210,7 @@ def test_file_that_vanished_is_said_in_one_line(tmp_path: Path):
 
 def test_unknown_format_of_a_case_is_an_error(tmp_path: Path):
     path = write_nifti(tmp_path / "a.nii.gz")
-    with pytest.raises(InputError, match="format must be nifti, nrrd, npz or dicom, got 'bmp'"):
+    with pytest.raises(InputError, match="npz, dicom or phantom, got 'bmp'"):
         read_volume({"case_id": "a", "image": str(path), "format": "bmp"})
 
 

@@ -154,7 +154,7 @@ def test_impossible_affines_are_refused(tmp_path: Path, affine: np.ndarray, matc
         (b"", "must be a NIfTI file, got an empty file"),
         (b"Dear diary, today I scanned", "must be a NIfTI file, got a file that starts with"),
         (gzip.compress(b"not a header either"), "must be a NIfTI file"),
-        (b"\x1f\x8b\x08\x00garbage that no gzip wrote", "must be a complete gzip file"),
+        (b"\x1f\x8b\x08\x00garbage that no gzip wrote", "must be complete, got damaged data"),
     ],
 )
 def test_what_is_no_nifti_is_said_in_one_line(tmp_path: Path, content: bytes, match: str):
@@ -170,7 +170,9 @@ def test_truncated_gzip_is_an_error_when_waited_for(tmp_path: Path, kept: float)
     noise = np.random.default_rng(0).integers(-1000, 1000, (32, 32, 40), dtype=np.int16)
     path = write(tmp_path / "a.nii.gz", noise)
     path.write_bytes(path.read_bytes()[: int(path.stat().st_size * kept)])
-    with pytest.raises(InputError, match=r"a\.nii\.gz must be a complete gzip file") as caught:
+    with pytest.raises(
+        InputError, match=r"a\.nii\.gz must be complete, got damaged data"
+    ) as caught:
         read_nifti(path).wait_until_filled(40)
     assert "\n" not in str(caught.value)
 
@@ -178,7 +180,7 @@ def test_truncated_gzip_is_an_error_when_waited_for(tmp_path: Path, kept: float)
 def test_stream_that_ends_early_is_an_error(tmp_path: Path):
     path = write(tmp_path / "a.nii.gz", ramp())
     path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-10]))
-    with pytest.raises(InputError, match="got 410 of 420 bytes of voxels"):
+    with pytest.raises(InputError, match="410 of 420 bytes of voxels"):
         read_nifti(path).hounsfield()
 
 
@@ -187,8 +189,14 @@ def test_wrong_checksum_is_an_error(tmp_path: Path):
     content = bytearray(path.read_bytes())
     content[-8] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"must be a complete gzip file, got .*crc"):
+    with pytest.raises(InputError, match=r"must be complete, got damaged data .*crc"):
         read_nifti(path).hounsfield()
+
+
+def test_header_that_claims_too_much_is_refused_before_memory_is_taken(tmp_path: Path):
+    path = write(tmp_path / "a.nii.gz", ramp(), dim=[3, 20000, 20000, 20000, 1, 1, 1, 1])
+    with pytest.raises(InputError, match="must hold 16000000000000 bytes of voxels, got a file of"):
+        read_nifti(path)
 
 
 def test_truncated_plain_file_is_an_error(tmp_path: Path):

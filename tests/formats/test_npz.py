@@ -53,7 +53,10 @@ def test_both_styles_agree_after_flip_and_swap():
         ({"label": HU}, r"must hold arr_0 \(CT-RATE\) or ct \(Rad-ChestCT\), got \['label'\]"),
         ({"ct": HU[0]}, "must hold a 3D volume of numbers in ct"),
         ({"ct": HU > 0}, "must hold a 3D volume of numbers in ct, got bool"),
-        ({"ct": np.array([{"pickled": 1}], dtype=object)}, "must be a readable NPZ file"),
+        (
+            {"ct": np.array([{"pickled": 1}], dtype=object)},
+            "of numbers in ct, got object",
+        ),
     ],
 )
 def test_other_arrays_are_refused(tmp_path: Path, arrays: dict, match: str):
@@ -76,5 +79,14 @@ def test_damaged_archive_is_an_error(tmp_path: Path):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 255
     path.write_bytes(content)
-    with pytest.raises(InputError, match="must be a readable NPZ file"):
-        read_npz(path)
+    with pytest.raises(InputError, match=r"a\.npz must be complete, got damaged data"):
+        read_npz(path).hounsfield()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_memory_order_is_kept(tmp_path: Path, save, order: str):
+    save(tmp_path / "a.npz", ct=np.asarray(HU, dtype=np.int16, order=order))
+    volume = read_npz(tmp_path / "a.npz")
+    np.testing.assert_array_equal(volume.hounsfield(), HU)
+    assert volume.voxels.flags[f"{order}_CONTIGUOUS"]
