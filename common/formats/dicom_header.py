@@ -24,6 +24,7 @@ ENHANCED_CT_IMAGES = (
     "1.2.840.10008.5.1.4.1.1.2.1",
     "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted
 )
+LONGEST_TEXT = 120
 HU_TYPES = ("", "HU", "HU_MOD", "US")  # US: unspecified
 NOT_A_SCAN = {
     "LOCALIZER": "a localizer (scout) image",
@@ -136,7 +137,24 @@ def read_slice_headers(path: Path) -> list[SliceHeader]:
     Raises:
         InputError: If the file is not DICOM at all.
     """
-    dataset = _read_dataset(path)
+    try:
+        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_tags())
+        return _headers(dataset, path)
+    except InvalidDicomError as error:
+        msg = f"{path} must be a DICOM file, got one without the DICM mark; leave it out"
+        raise InputError(msg) from error
+    except PermissionError as error:
+        msg = f"{path} must be readable, got permission denied; change its permissions"
+        raise InputError(msg) from error
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged header fails in many ways inside pydicom
+        got = (str(error).strip() or type(error).__name__).splitlines()[0]
+        msg = f"{path} must be an intact DICOM file, got {got!r}; copy it again"
+        raise InputError(msg) from error
+
+
+def _headers(dataset: Dataset, path: Path) -> list[SliceHeader]:
     refusal = _why_no_ct(dataset)
     frames = dataset.get("PerFrameFunctionalGroupsSequence") or []
     if refusal or not frames:
@@ -145,22 +163,6 @@ def read_slice_headers(path: Path) -> list[SliceHeader]:
         _slice_header(_flatten(dataset, group), path, index, "")
         for index, group in enumerate(frames)
     ]
-
-
-def _read_dataset(path: Path) -> Dataset:
-    try:
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=_tags())
-    except InvalidDicomError as error:
-        msg = f"{path} must be a DICOM file, got one without the DICM mark; leave it out"
-        raise InputError(msg) from error
-    except PermissionError as error:
-        msg = f"{path} must be readable, got permission denied; change its permissions"
-        raise InputError(msg) from error
-    except Exception as error:  # a damaged header fails in many ways inside pydicom
-        got = (str(error).strip() or type(error).__name__).splitlines()[0]
-        msg = f"{path} must be an intact DICOM file, got {got!r}; copy it again"
-        raise InputError(msg) from error
-    return dataset
 
 
 @functools.cache
@@ -183,19 +185,28 @@ def _flatten(dataset: Dataset, group: Dataset) -> Dataset:
     return flat
 
 
+def _text(dataset: Dataset, keyword: str) -> str:
+    """A header entry as one short printable line; empty where it is absent."""
+    return _one_line(dataset.get(keyword) or "")
+
+
+def _one_line(value: object) -> str:
+    printable = "".join(char if char.isprintable() else " " for char in str(value))
+    return " ".join(printable.split())[:LONGEST_TEXT]
+
+
 def _sop_class(dataset: Dataset) -> str:
-    stated = str(dataset.get("SOPClassUID") or "")
-    return stated or str(dataset.file_meta.get("MediaStorageSOPClassUID") or "")
+    return _text(dataset, "SOPClassUID") or _text(dataset.file_meta, "MediaStorageSOPClassUID")
 
 
 def _why_no_ct(dataset: Dataset) -> str:
     sop_class = _sop_class(dataset)
-    modality = str(dataset.get("Modality") or "")
+    modality = _text(dataset, "Modality")
     if sop_class not in ("", CT_IMAGE, *ENHANCED_CT_IMAGES):
         return f"{UID(sop_class).name} ({modality or 'no modality'}) is not a CT image"
     if modality != "CT":
         return f"modality {modality or 'unknown'} is not CT"
-    image_type = [str(value).upper() for value in _values(dataset.get("ImageType"))]
+    image_type = [_one_line(value).upper() for value in _values(dataset.get("ImageType"))]
     for mark, name in NOT_A_SCAN.items():
         if mark in image_type:
             return f"{name} (image type {'/'.join(image_type)})"
@@ -208,14 +219,15 @@ def _why_no_pixels(dataset: Dataset) -> str:
     if int(dataset.get("SamplesPerPixel") or 1) != 1:
         return "a colour image"
     if dataset.get("PhotometricInterpretation", "MONOCHROME2") != "MONOCHROME2":
-        return f"photometric interpretation {dataset.PhotometricInterpretation} is not MONOCHROME2"
+        stated = _text(dataset, "PhotometricInterpretation")
+        return f"photometric interpretation {stated} is not MONOCHROME2"
     if int(dataset.get("BitsAllocated") or 16) <= 8:
         return "an 8-bit image, not CT in HU"
     return ""
 
 
 def _why_no_hu(dataset: Dataset) -> str:
-    rescale_type = str(dataset.get("RescaleType") or "").strip().upper()
+    rescale_type = _text(dataset, "RescaleType").upper()
     if rescale_type not in HU_TYPES:
         return f"values in {rescale_type}, not in HU"
     if "PerFrameFunctionalGroupsSequence" in dataset:
@@ -235,12 +247,12 @@ def _slice_header(dataset: Dataset, path: Path, frame: int, refusal: str) -> Sli
         path=str(path),
         frame=frame,
         refusal=refusal,
-        study_uid=str(dataset.get("StudyInstanceUID") or ""),
-        series_uid=str(dataset.get("SeriesInstanceUID") or ""),
+        study_uid=_text(dataset, "StudyInstanceUID"),
+        series_uid=_text(dataset, "SeriesInstanceUID"),
         instance_uid=_instance_uid(dataset),
         series_number=int(number[0]) if number else None,
-        description=str(dataset.get("SeriesDescription") or "").strip(),
-        patient_id=str(dataset.get("PatientID") or "").strip(),
+        description=_text(dataset, "SeriesDescription"),
+        patient_id=_text(dataset, "PatientID"),
         rows=int(dataset.get("Rows") or 0),
         columns=int(dataset.get("Columns") or 0),
         position=_numbers(dataset.get("ImagePositionPatient")),
@@ -256,14 +268,15 @@ def _slice_header(dataset: Dataset, path: Path, frame: int, refusal: str) -> Sli
 
 
 def _instance_uid(dataset: Dataset) -> str:
-    stated = str(dataset.get("SOPInstanceUID") or "")
-    return stated or str(dataset.file_meta.get("MediaStorageSOPInstanceUID") or "")
+    return _text(dataset, "SOPInstanceUID") or _text(
+        dataset.file_meta, "MediaStorageSOPInstanceUID"
+    )
 
 
 def _split_keys(dataset: Dataset, path: Path) -> tuple[str, ...]:
     image_type = "/".join(str(value) for value in _values(dataset.get("ImageType")))
     stated = [
-        str(dataset.get(keyword) or "")
+        _text(dataset, keyword)
         for keyword in (
             "AcquisitionNumber",
             "TemporalPositionIdentifier",

@@ -179,7 +179,7 @@ def _drop_repeats(
 def _indices(heights: NDArray[np.float64], name: str) -> tuple[list[int], list[str]]:
     """Index of each slice along K: gaps of whole slices are counted, others refused."""
     gaps = np.diff(heights)
-    distance = float(np.median(gaps))
+    distance = float(np.sort(gaps)[(len(gaps) - 1) // 2])  # of two in the middle, the smaller
     if distance < SAME_POSITION_MM:
         msg = f"{name} must have slices one above the other, got them side by side; export it again"
         raise InputError(msg)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..case import Case
 from ..errors import InputError
-from .gunzip import GZIP_ERRORS, damaged, open_gzip
+from .gunzip import DAMAGE_ERRORS, damaged, open_gzip
 from .nifti import open_voxels, read_header
 from .npz import open_npz
 from .nrrd import is_plain_gzip, read_nrrd_header, spatial_affine
@@ -57,7 +57,7 @@ def _why_nifti_is_no_ct(path: Path, case: Case) -> str:
             return ""  # not in HU before the table's rescale
         try:
             stream.seek(header.offset)
-        except GZIP_ERRORS as error:
+        except DAMAGE_ERRORS as error:
             raise damaged(path, error) from error
         look = _Look(stream, header.dtype, header.shape, path)
         return look.why_no_ct(header.slope, header.intercept)
@@ -118,7 +118,7 @@ class _Look:
         wanted = min(num_bytes, self._num_bytes) - len(self._content)
         try:
             self._content += self._stream.read(wanted)
-        except GZIP_ERRORS as error:
+        except DAMAGE_ERRORS as error:
             raise damaged(self._path, error) from error
         count = len(self._content) // self._dtype.itemsize
         if not count:

@@ -8,6 +8,7 @@ that are ready while the rest arrives.
 from __future__ import annotations
 
 import threading
+import zipfile
 import zlib
 from pathlib import Path
 from typing import IO, Any
@@ -20,10 +21,11 @@ from ..errors import InputError
 
 CHUNK_BYTES = 2 << 20
 HIGHEST_RATIO = 1100  # deflate reaches 1032
-GZIP_ERRORS: tuple[type[Exception], ...] = (
+DAMAGE_ERRORS: tuple[type[Exception], ...] = (
     EOFError,
     OSError,
     zlib.error,
+    zipfile.BadZipFile,
     isal_zlib.error,  # type: ignore[assignment]  # its stub declares an instance
 )
 

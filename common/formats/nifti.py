@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..volume import Volume
 from .affines import checked_affine
-from .gunzip import GZIP_ERRORS, BackgroundFill, check_plausible, damaged, open_gzip
+from .gunzip import DAMAGE_ERRORS, BackgroundFill, check_plausible, damaged, open_gzip
 
 HEADER_BYTES = 540  # the longer of NIfTI-1 (348) and NIfTI-2 (540)
 HEADER_CLASSES = {348: nib.Nifti1Header, 540: nib.Nifti2Header}
@@ -115,7 +115,7 @@ def read_header(stream: IO[bytes], path: Path) -> NiftiHeader:
     """
     try:
         start = stream.read(HEADER_BYTES)
-    except GZIP_ERRORS as error:
+    except DAMAGE_ERRORS as error:
         raise damaged(path, error) from error
     sizes = {int.from_bytes(start[:4], order) for order in BYTE_ORDERS}
     known = sizes & HEADER_CLASSES.keys()
@@ -206,7 +206,7 @@ def _inflate_voxels(
     check_plausible(path, int(np.prod(header.shape, dtype=np.float64)) * header.dtype.itemsize)
     try:
         stream.seek(header.offset)
-    except GZIP_ERRORS as error:
+    except DAMAGE_ERRORS as error:
         raise damaged(path, error) from error
     voxels = np.empty(header.shape, header.dtype, order="F")
     return voxels, BackgroundFill(stream, voxels, path).wait_until_filled

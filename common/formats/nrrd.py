@@ -5,7 +5,6 @@ pynrrd reads the header, and the voxels of the rarer encodings; gzip is inflated
 
 from __future__ import annotations
 
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -43,10 +42,6 @@ NUMBER_TYPES = {
     }.items()
     for name in names.split("|")
 }
-READ_ERRORS = (
-    *(nrrd.NRRDError, ValueError, TypeError, LookupError, EOFError, OSError, zlib.error),
-    StopIteration,  # pynrrd on an empty file
-)
 Header = dict[str, Any]
 
 
@@ -67,7 +62,7 @@ def read_nrrd(path: Path) -> Volume:
             return _inflate(file, header, path, affine, facts)
         try:
             values = nrrd.read_data(header, file, str(path), index_order="F")
-        except READ_ERRORS as error:
+        except Exception as error:  # so does damaged data
             raise _damaged(path, error) from error
     return Volume(values.reshape(_shape(header, path), order="F"), affine, facts=facts)
 
@@ -80,7 +75,7 @@ def read_nrrd_header(file: IO[bytes], path: Path) -> Header:
     """
     try:
         header: Header = nrrd.read_header(file)
-    except READ_ERRORS as error:
+    except Exception as error:  # a damaged header fails in many ways inside pynrrd
         raise _damaged(path, error) from error
     missing = [key for key in ("sizes", "encoding", "type") if key not in header]
     if missing:
@@ -107,7 +102,13 @@ def _spatial_axes(header: Header, path: Path) -> list[int]:
     if directions is None or "space" not in header:
         msg = f"{path} must say where it lies (space, space directions), got neither; export again"
         raise InputError(msg)
-    rows = [np.asarray(row, dtype=np.float64) for row in _rows(directions, len(sizes))]
+    rows = [np.asarray(row, dtype=np.float64) for row in directions]
+    if len(rows) != len(sizes):
+        got = f"{len(sizes)} sizes and {len(rows)} space directions"
+        msg = (
+            f"{path} must have a direction (or none) for each of its sizes, got {got}; export again"
+        )
+        raise InputError(msg)
     axes = [axis for axis, row in enumerate(rows) if np.isfinite(row).all() and row.size == 3]
     others = [sizes[axis] for axis in range(len(sizes)) if axis not in axes]
     if len(axes) != 3 or any(size != 1 for size in others):
@@ -117,11 +118,6 @@ def _spatial_axes(header: Header, path: Path) -> list[int]:
         msg = f"{path} must be a volume, got one slice {sizes}; give the whole scan"
         raise InputError(msg)
     return axes
-
-
-def _rows(directions: Any, num_axes: int) -> list[Any]:
-    rows = [np.nan if row is None else row for row in directions]
-    return rows + [np.nan] * (num_axes - len(rows))
 
 
 def spatial_affine(header: Header, path: Path) -> tuple[NDArray[np.float64], list[str]]:
@@ -137,13 +133,13 @@ def spatial_affine(header: Header, path: Path) -> tuple[NDArray[np.float64], lis
         msg = f"{path} must have a space of {known}, got {header['space']}; export it again"
         raise InputError(msg)
     warnings = []
-    origin = header.get("space origin")
-    if origin is None or not np.isfinite(np.asarray(origin, dtype=np.float64)).all():
+    origin = np.asarray(header.get("space origin", ()), dtype=np.float64)
+    if origin.shape != (3,) or not np.isfinite(origin).all():
         warnings.append("No space origin: the first voxel is placed at 0, 0, 0.")
         origin = np.zeros(3)
     directions = [np.asarray(header["space directions"][axis], float) for axis in spatial]
     columns = np.array(signs)[:, None] * np.stack(directions, axis=1)
-    affine = affine_from_lps(columns, np.array(signs) * np.asarray(origin, dtype=np.float64))
+    affine = affine_from_lps(columns, np.array(signs) * origin)
     return checked_affine(affine, path), warnings
 
 
