@@ -65,7 +65,7 @@ class Heart:
             for v, c, s in ((x, cx, sx), (y, cy, sy), (z, cz, sz))
         )
         distance = body.distance(ex, ey, ez) * np.float32((sx * sy * sz) ** (1 / 3))
-        return np.maximum(distance, (np.float32(self.floor) - z) * np.float32(0.9))
+        return np.asarray(np.maximum(distance, (np.float32(self.floor) - z) * np.float32(0.9)))
 
     def bounds(self) -> Bounds:
         """Box around the heart."""
@@ -87,7 +87,7 @@ class Heart:
 
 
 def _axes(body: Ellipsoid) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    return rotation(body.turn_deg) * np.asarray(body.radii)
+    return np.asarray(rotation(body.turn_deg) * np.asarray(body.radii))
 
 
 @dataclass(frozen=True)

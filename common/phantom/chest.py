@@ -251,8 +251,8 @@ def _measure(edit: Region | Solid, scene: Scene) -> tuple[float, tuple[float, fl
         distance = edit.distance_at(space, frame)
     else:
         distance = edit.shape.distance(space.x, space.y, space.z)
-        if edit.only_lung:
-            distance = np.maximum(distance, frame.pleura)
+    if edit.only_lung:
+        distance = np.maximum(distance, frame.pleura)
     share = np.clip(0.5 - distance / _MEASURE_STEP_MM, 0.0, 1.0).astype(np.float64)
     total = float(share.sum())
     if total == 0:

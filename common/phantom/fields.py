@@ -50,8 +50,8 @@ class Space:
     def of_lattice(cls, lattice: Lattice) -> Space:
         """All points of a grid."""
         x, y, z = lattice.coordinates(lattice.whole())
-        full = [np.ascontiguousarray(np.broadcast_to(v, lattice.shape)) for v in (x, y, z)]
-        return cls(*full, lattice=lattice)
+        x, y, z = (np.ascontiguousarray(np.broadcast_to(v, lattice.shape)) for v in (x, y, z))
+        return cls(x, y, z, lattice)
 
     @classmethod
     def of_points(cls, points: NDArray[np.floating]) -> Space:
@@ -217,7 +217,7 @@ def _chest_wall(x: F32, y: F32, z: F32, frame: Frame) -> F32:
     for sign in (-1.0, 1.0):  # the long muscles beside the spinous processes
         u, v = (x - np.float32(27 * sign)) * np.float32(1 / 24), (groove + 43) * np.float32(1 / 18)
         np.minimum(wall, (np.sqrt(u * u + v * v) - np.float32(1)) * np.float32(20), out=wall)
-    return wall
+    return np.asarray(wall)
 
 
 def _add_breasts(fields: Fields, space: Space, patient: Patient) -> None:

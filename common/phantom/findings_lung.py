@@ -139,7 +139,7 @@ def add_pleural_effusion(scene: Scene, rng: Rng) -> None:
         box = ((0.0, -120.0, -170.0), (150.0, 110.0, 90.0))
         if side == "left":
             box = ((-150.0, -120.0, -170.0), (0.0, 110.0, 90.0))
-        fluid = Region(box, PleuralFluid(side, deep, top), float(rng.uniform(2, 20)))
+        fluid = Region(box, PleuralFluid(side, deep, top), float(rng.uniform(2, 20)), True)
         lobe = LOBES[4] if side == "right" else LOBES[1]
         size = deep * scene.patient.scale[1]
         scene.add_solid("Pleural effusion", fluid, side=side, lobe=lobe, size_mm=size)
@@ -168,7 +168,7 @@ class PleuralFluid:
         fluid = np.float32(0.55) * level + np.float32(0.45) * shell
         fluid += (share < 0.01) * np.float32(20)
         sign = np.float32(1 if self.side == "left" else -1)
-        return np.maximum(np.maximum(fluid, frame.pleura - np.float32(1)), sign * space.x)
+        return np.asarray(np.maximum(fluid, sign * space.x))
 
 
 def add_emphysema(scene: Scene, rng: Rng) -> None:

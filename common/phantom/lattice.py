@@ -9,6 +9,8 @@ along the output's own axes, so any orientation, oblique angle or shear is handl
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
+from math import ceil, floor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,16 +39,22 @@ class Lattice:
 
     def window(self, bounds: Bounds, margin_mm: float = 0.0) -> Window | None:
         """Indices of the box that holds `bounds`, or None where it misses the grid."""
-        low, high = np.asarray(bounds[0]) - margin_mm, np.asarray(bounds[1]) + margin_mm
-        centre, half = (low + high) / 2, (high - low) / 2
-        middle = self.inverse[:3, :3] @ centre + self.inverse[:3, 3]
-        reach = np.abs(self.inverse[:3, :3]) @ half
-        start = np.maximum(np.floor(middle - reach).astype(int), 0)
-        stop = np.minimum(np.ceil(middle + reach).astype(int) + 1, self.shape)
-        if (start >= stop).any():
-            return None
-        i, j, k = (slice(int(a), int(b)) for a, b in zip(start, stop, strict=True))
-        return i, j, k
+        (low_x, low_y, low_z), (high_x, high_y, high_z) = bounds
+        middle = (0.5 * (low_x + high_x), 0.5 * (low_y + high_y), 0.5 * (low_z + high_z))
+        half = (
+            0.5 * (high_x - low_x) + margin_mm,
+            0.5 * (high_y - low_y) + margin_mm,
+            0.5 * (high_z - low_z) + margin_mm,
+        )
+        parts = []
+        for (a, b, c, offset), size in zip(self._inverse_rows, self.shape, strict=True):
+            centre = a * middle[0] + b * middle[1] + c * middle[2] + offset
+            reach = abs(a) * half[0] + abs(b) * half[1] + abs(c) * half[2]
+            start, stop = max(floor(centre - reach), 0), min(ceil(centre + reach) + 1, size)
+            if start >= stop:
+                return None
+            parts.append(slice(start, stop))
+        return parts[0], parts[1], parts[2]
 
     def whole(self) -> Window:
         """Indices of every point."""
@@ -55,23 +63,29 @@ class Lattice:
 
     def coordinates(self, window: Window) -> tuple[F32, F32, F32]:
         """Positions in mm; axes along which a coordinate does not change have length 1."""
-        steps = [
-            np.arange(part.start, part.stop).reshape(
-                -1 if a == 0 else 1, -1 if a == 1 else 1, -1 if a == 2 else 1
-            )
-            for a, part in enumerate(window)
-        ]
-        x, y, z = (self._coordinate(row, steps) for row in range(3))
+        x, y, z = (_sum_over(terms, window) for terms in self._terms)
         return x, y, z
 
-    def _coordinate(self, row: int, steps: list[NDArray[np.int64]]) -> F32:
-        weights = self.matrix[row]
+    @cached_property
+    def _inverse_rows(self) -> list[list[float]]:
+        """First three rows of the inverse, as plain numbers."""
+        rows: list[list[float]] = self.inverse[:3].tolist()
+        return rows
+
+    @cached_property
+    def _terms(self) -> list[list[tuple[int, F32]]]:
+        """Per coordinate: the axes it changes along and what each adds, the offset included."""
+        return [self._terms_of(self.matrix[row]) for row in range(3)]
+
+    def _terms_of(self, weights: NDArray[np.float64]) -> list[tuple[int, F32]]:
         largest = np.abs(weights[:3]).max()
-        total = np.full((1, 1, 1), weights[3], np.float32)
-        for weight, step in zip(weights[:3], steps, strict=True):
-            if abs(weight) > 1e-6 * largest:
-                total = total + (weight * step).astype(np.float32)
-        return total
+        offset, terms = float(weights[3]), []
+        for axis, size in enumerate(self.shape):
+            if abs(weights[axis]) > 1e-6 * largest:
+                values = (weights[axis] * np.arange(size) + offset).astype(np.float32)
+                terms.append((axis, values.reshape([-1 if a == axis else 1 for a in range(3)])))
+                offset = 0.0
+        return terms
 
     def coarser(self, step_mm: float) -> tuple[Lattice, tuple[int, int, int]]:
         """Every n-th point, at most about `step_mm` apart, reaching past the last point."""
@@ -81,7 +95,17 @@ class Lattice:
         shape = tuple(-(-(n - 1) // s) + 1 for n, s in zip(self.shape, strides, strict=True))
         matrix = self.matrix.copy()
         matrix[:3, :3] *= strides
-        return Lattice(matrix, shape), strides  # type: ignore[arg-type]
+        return Lattice(matrix, shape), strides
+
+
+def _sum_over(terms: list[tuple[int, F32]], window: Window) -> F32:
+    every = slice(None)
+    total: F32 | None = None
+    for axis, values in terms:
+        part = values[tuple(window[a] if a == axis else every for a in range(3))]
+        total = part if total is None else total + part
+    assert total is not None  # an invertible matrix has no row of zeros
+    return total
 
 
 def refine(plane: F32, strides: tuple[int, int], shape: tuple[int, int]) -> F32:

@@ -35,8 +35,9 @@ def draw_organs(lattice: Lattice, scene: Scene, step_mm: float) -> NDArray[np.ui
     assert bone_ids is not None
     cavity = frame.pleura
     for edit in scene.edits:
-        if isinstance(edit, Region):
+        if isinstance(edit, Region) and edit.only_lung:
             cavity = np.maximum(cavity, -edit.distance_at(space, frame))
+    np.maximum(fields.bone, fields.body, out=fields.bone)
     organs = np.zeros(lattice.shape, np.uint8)
     reference = Lattice(to_reference @ lattice.matrix, lattice.shape)
     for i in range(lattice.shape[0]):

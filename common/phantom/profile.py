@@ -5,6 +5,8 @@ All numbers are reference mm, RAS.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from .solids import F32
@@ -13,7 +15,7 @@ _LOWEST, _HIGHEST, _STEP = -260.0, 240.0, 0.5
 _HEIGHTS = np.arange(_LOWEST, _HIGHEST, _STEP)
 
 
-def _table(knots: dict[float, float]) -> F32:
+def _table(knots: Mapping[int, float]) -> F32:
     values = np.interp(_HEIGHTS, sorted(knots), [knots[z] for z in sorted(knots)])
     kernel = np.hanning(41)  # rounds the corners of the table over 20 mm
     padded = np.pad(values, 20, mode="edge")
@@ -87,4 +89,7 @@ def rounded_rectangle(x: F32, y: F32, half_width: F32, half_depth: F32) -> F32:
     u += v
     slope = np.sqrt(u, out=u)
     level /= np.maximum(slope, np.float32(0.008))
-    return level
+    # far outside, where the outline's formula no longer holds, the distance to its box does
+    box = np.maximum(np.abs(x) - half_width, np.abs(y) - half_depth)
+    box *= np.float32(0.9)
+    return np.asarray(np.maximum(level, box, out=level))

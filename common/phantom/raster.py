@@ -75,20 +75,21 @@ def _mix(planes: list[F32], width_mm: float) -> F32:
     share = cover(lean, width_mm)
     hu = (lean_hu - np.float32(FAT_HU)) * share
     hu += np.float32(FAT_HU)
-    where = np.nonzero(bone < width_mm)
-    if where[0].size:
-        depth, marrow = bone[where], bone_hu[where]
+    flat = hu.reshape(-1)
+    where = np.flatnonzero(bone < width_mm)
+    if where.size:
+        depth, marrow = bone.reshape(-1)[where], bone_hu.reshape(-1)[where]
         shell = np.clip(np.float32(1.0) + depth * np.float32(0.4), 0, 1)  # gone 2.5 mm deep
         shell *= np.clip((marrow - np.float32(CARTILAGE_HU + 5)) * np.float32(0.05), 0, 1)
         marrow += shell * np.float32(_CORTICAL_HU - 170)
-        under = hu[where]
-        hu[where] = under + cover(depth, width_mm) * (marrow - under)
-    where = np.nonzero(lung < width_mm)
-    if where[0].size:
-        inner, under = lung_hu[where], hu[where]
+        under = flat[where]
+        flat[where] = under + cover(depth, width_mm) * (marrow - under)
+    where = np.flatnonzero(lung < width_mm)
+    if where.size:
+        inner, under = lung_hu.reshape(-1)[where], flat[where]
         if septa:
-            inner = _add_septa(inner, [field[where] for field in septa], width_mm)
-        hu[where] = under + cover(lung[where], width_mm) * (inner - under)
+            inner = _add_septa(inner, [field.reshape(-1)[where] for field in septa], width_mm)
+        flat[where] = under + cover(lung.reshape(-1)[where], width_mm) * (inner - under)
     hu -= np.float32(AIR_HU)
     hu *= cover(body, width_mm)
     hu += np.float32(AIR_HU)

@@ -25,6 +25,7 @@ LOBES = (
     "right lower lobe",
 )
 """In the order of TotalSegmentator's ids 10 to 14."""
+_RIM_MM = 1.2  # how far lesions reach past the lung's edge, so that no rim of fat is left between
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,7 @@ class Solid:
             return
         distance = self.shape.distance(*space.at(window))
         if self.only_lung:
-            # reach a little past the lung's edge, so that no rim of fat is left between
-            distance = np.maximum(distance, frame.pleura[window] - np.float32(1.5))
+            distance = np.maximum(distance, frame.pleura[window] - np.float32(_RIM_MM))
         fields.lung[window] = np.maximum(fields.lung[window], -distance)
         paint(fields, window, distance, self.hu)
 
@@ -115,15 +115,19 @@ class Region:
         box: Reference mm.
         distance_at: Space and frame to distance, on the points given.
         hu: Of what it is filled with.
+        only_lung: Whether it ends where the lung ends.
     """
 
     box: Bounds
     distance_at: Callable[[Space, Frame], F32]
     hu: float
+    only_lung: bool = False
 
     def apply(self, fields: Fields, space: Space, frame: Frame) -> None:
         """Take the place from the lung and give it to the lean tissue."""
         distance = self.distance_at(space, frame)
+        if self.only_lung:
+            distance = np.maximum(distance, frame.pleura - np.float32(_RIM_MM))
         fields.lung[...] = np.maximum(fields.lung, -distance)
         paint(fields, ..., distance, self.hu)
 

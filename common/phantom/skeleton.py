@@ -6,13 +6,14 @@ is the number of the sheet. Vertebrae are a column cut into levels. Reference mm
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from types import EllipsisType
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .anatomy import ORGAN_IDS
 from .fields import Fields, Frame, Space
+from .lattice import Window
 from .solids import F32, Bounds, Tube, cover, ramp
 
 RIB_PITCH_MM = 22.5
@@ -27,15 +28,6 @@ _CARTILAGE_END = np.array([0, 2, 2, 2, 2, 2, 2, 2, 0.75, 0.6, 0.05, -0.4], np.fl
 """How far to the front bone and cartilage of ribs 1..12 reach, as `Frame.depth`."""
 
 Ids = NDArray[np.uint8]
-
-
-@dataclass
-class Skeleton:
-    """Distance, density and, if asked for, names of the bones at the points of a window."""
-
-    distance: F32
-    hu: F32
-    ids: Ids | None
 
 
 def add_bones(fields: Fields, space: Space, frame: Frame, *, with_ids: bool = False) -> Ids | None:
@@ -55,27 +47,23 @@ def add_bones(fields: Fields, space: Space, frame: Frame, *, with_ids: bool = Fa
 
 def _join(
     fields: Fields,
-    window: object,
+    window: Window | EllipsisType,
     distance: F32,
     hu: F32 | float,
     ids: Ids | None,
     names: Ids | int,
 ) -> None:
-    nearer = distance < fields.bone[window]  # type: ignore[index]
-    np.copyto(fields.bone[window], distance, where=nearer)  # type: ignore[index]
-    np.copyto(fields.bone_hu[window], np.asarray(hu, np.float32), where=nearer)  # type: ignore[index]
+    nearer = distance < fields.bone[window]
+    np.copyto(fields.bone[window], distance, where=nearer)
+    np.copyto(fields.bone_hu[window], np.asarray(hu, np.float32), where=nearer)
     if ids is not None:
-        np.copyto(ids[window], np.asarray(names, np.uint8), where=nearer)  # type: ignore[index]
-
-
-def _near(frame: Frame, low: float, high: float) -> tuple[NDArray[np.intp], ...]:
-    return np.nonzero((frame.cage > low) & (frame.cage < high))
+        np.copyto(ids[window], np.asarray(names, np.uint8), where=nearer)
 
 
 def _add_ribs(fields: Fields, space: Space, frame: Frame, ids: Ids | None) -> None:
-    near = _near(frame, -4.0, 17.0)
-    x, y, z = space.at(near)  # type: ignore[arg-type]
-    cage, depth = frame.cage[near], frame.depth[near]
+    near = np.flatnonzero(np.abs(frame.cage - np.float32(6.5)) < np.float32(10.5))
+    x, y, z = (axis.reshape(-1)[near] for axis in (space.x, space.y, space.z))
+    cage, depth = frame.cage.reshape(-1)[near], frame.depth.reshape(-1)[near]
     sheet = z + np.float32(0.42) * (y + np.float32(85)) + np.float32(0.12) * np.abs(x)
     level = (np.float32(T1_HEIGHT_MM + 6) - sheet) * np.float32(1 / RIB_PITCH_MM)
     number = np.clip(np.rint(level), 0, 11).astype(np.int8)
@@ -87,18 +75,15 @@ def _add_ribs(fields: Fields, space: Space, frame: Frame, ids: Ids | None) -> No
     np.maximum(distance, np.float32(14.0) - np.abs(x), out=distance)
     share = ramp(depth - _FRONT_END[number], -0.03, 0.03)
     hu = np.float32(_MARROW_HU) + share * np.float32(CARTILAGE_HU - _MARROW_HU)
-    names: Ids | int = 0
+    bone, bone_hu = fields.bone.reshape(-1), fields.bone_hu.reshape(-1)
+    nearer = distance < bone[near]
+    picked = near[nearer]
+    bone[picked] = distance[nearer]
+    bone_hu[picked] = hu[nearer]
     if ids is not None:
         first = np.where(x < 0, ORGAN_IDS["rib_left_1"], ORGAN_IDS["rib_right_1"])
-        names = np.where(share > 0.5, ORGAN_IDS["costal_cartilages"], first + number).astype(
-            np.uint8
-        )
-    nearer = distance < fields.bone[near]
-    picked = tuple(axis[nearer] for axis in near)
-    fields.bone[picked] = distance[nearer]
-    fields.bone_hu[picked] = hu[nearer]
-    if ids is not None:
-        ids[picked] = np.asarray(names)[nearer]
+        names = np.where(share > 0.5, ORGAN_IDS["costal_cartilages"], first + number)
+        ids.reshape(-1)[picked] = names[nearer]
 
 
 def _rounded_and(first: F32, second: F32, radius_mm: float) -> F32:

@@ -43,13 +43,13 @@ def smooth_union(first: F32, second: F32, blend_mm: float) -> F32:
     np.maximum(overlap, 0.0, out=overlap)
     overlap *= overlap
     overlap *= np.float32(0.25 / blend_mm)
-    return np.minimum(first, second) - overlap
+    return np.asarray(np.minimum(first, second) - overlap)
 
 
 def ramp(value: F32, start: float, stop: float) -> F32:
     """0 before `start`, 1 after `stop`, a smooth step between (either may be the larger)."""
     step = np.clip((value - np.float32(start)) * np.float32(1.0 / (stop - start)), 0.0, 1.0)
-    return step * step * (np.float32(3.0) - np.float32(2.0) * step)
+    return np.asarray(step * step * (np.float32(3.0) - np.float32(2.0) * step))
 
 
 def rotation(turn_deg: Point) -> NDArray[np.float64]:
@@ -146,7 +146,7 @@ class Cap:
     def distance(self, x: F32, y: F32, z: F32) -> F32:
         """Signed distance."""
         height = np.float32(self.whole.centre[1] + self.level * self.whole.radii[1])
-        return np.maximum(self.whole.distance(x, y, z), height - y)
+        return np.asarray(np.maximum(self.whole.distance(x, y, z), height - y))
 
     def bounds(self) -> Bounds:
         """Box around the whole."""
@@ -174,7 +174,9 @@ class Tube:
     def distance(self, x: F32, y: F32, z: F32) -> F32:
         """Signed distance to the surface."""
         if len(self.points) > 2:
-            return np.minimum.reduce([piece.distance(x, y, z) for piece in self.pieces()])
+            return np.asarray(
+                np.minimum.reduce([piece.distance(x, y, z) for piece in self.pieces()])
+            )
         return cone_distance(
             self.points[0], self.points[-1], self.radii[0], self.radii[-1], x, y, z
         )
@@ -211,7 +213,7 @@ class Plate:
         half = np.float32(0.5 * self.thickness_mm) - along * np.float32(
             0.25 * self.thickness_mm / self.radius_mm
         )
-        return np.maximum(np.abs(across) - half, edge)
+        return np.asarray(np.maximum(np.abs(across) - half, edge))
 
     def bounds(self) -> Bounds:
         """Box around the plate."""

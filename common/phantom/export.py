@@ -1,0 +1,218 @@
+"""Phantoms as files: NIfTI, DICOM series, CT-RATE's folders and tables, truth as JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from isal import igzip
+
+from ..errors import InputError
+from ..results.atomic import json_text, replacing, write_bytes, write_text
+from ..tables.ct_rate import CT_RATE_LABELS
+from ..volume import Volume
+from .chest import ChestPhantom, make_chest
+from .dicom_series import write_dicom
+from .report import technique
+
+FORMATS = ("nifti", "dicom", "both")
+CASE_SPACING_MM = (0.9, 0.9, 1.5)
+_TABLE_NAMES = {
+    "train": ("train_predicted_labels", "train_reports", "train_metadata"),
+    "valid": ("valid_predicted_labels", "validation_reports", "validation_metadata"),
+}
+
+
+def write_phantom_case(
+    folder: str | Path,
+    seed: int,
+    *,
+    findings: Iterable[str] | None = None,
+    spacing_mm: tuple[float, float, float] = CASE_SPACING_MM,
+) -> Path:
+    """Write one phantom chest with its truth beside it, unless both are there already.
+
+    Args:
+        folder: Where to; made if absent.
+        seed: Which patient.
+        findings: Exactly these labels; drawn by chance if None.
+        spacing_mm: Voxel size.
+
+    Returns:
+        `phantom_<seed>.nii.gz`; `phantom_<seed>.truth.json` lies beside it.
+
+    Raises:
+        InputError: If the folder cannot be written, or a label is unknown.
+    """
+    volume_path = Path(folder) / f"phantom_{seed}.nii.gz"
+    truth_path = Path(folder) / f"phantom_{seed}.truth.json"
+    if not (volume_path.is_file() and truth_path.is_file()):
+        phantom = make_chest(seed=seed, spacing_mm=spacing_mm, findings=findings)
+        write_text(truth_path, json_text(truth(phantom)))
+        write_nifti(phantom.volume, volume_path)
+    return volume_path
+
+
+def truth(phantom: ChestPhantom) -> dict[str, Any]:
+    """All that is known about a phantom, as plain JSON values."""
+    patient = asdict(phantom.patient)
+    return {
+        "source": "synthetic phantom",
+        "patient_id": phantom.patient_id,
+        "labels": {
+            label: int(value) for label, value in zip(CT_RATE_LABELS, phantom.labels, strict=True)
+        },
+        "findings": [asdict(finding) for finding in phantom.findings],
+        "report": phantom.report,
+        "patient": patient,
+    }
+
+
+def write_nifti(volume: Volume, path: str | Path) -> None:
+    """Write a volume as compressed NIfTI, whole or not at all.
+
+    Raises:
+        InputError: If the place cannot be written.
+    """
+    image = nib.Nifti1Image(volume.voxels, volume.affine)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_slope_inter(volume.slope, volume.intercept)
+    image.set_qform(volume.affine, code=1, strip_shears=True)
+    image.set_sform(volume.affine, code=1)
+    write_bytes(path, igzip.compress(image.to_bytes(), compresslevel=1))
+
+
+def write_collection(
+    output_dir: str | Path,
+    *,
+    num: int = 5,
+    seed: int = 0,
+    split: str = "train",
+    file_format: str = "nifti",
+    spacing_mm: tuple[float, float, float] = (0.8, 0.8, 1.5),
+    axcodes: str = "LPS",
+    findings: Iterable[str] | None = None,
+    prevalence: float | Mapping[str, float] | None = None,
+) -> list[Path]:
+    """Write phantoms as CT-RATE is published: folders, label, report and metadata tables.
+
+    Args:
+        output_dir: Where to; made if absent.
+        num: How many patients, one scan each.
+        seed: Of the first; the others follow.
+        split: `train` or `valid`: part of the names.
+        file_format: `nifti`, `dicom` or `both`.
+        spacing_mm: Voxel size along I, J, K.
+        axcodes: Where I, J, K run to.
+        findings: Exactly these labels in all of them; drawn by chance if None.
+        prevalence: As for `make_chest`.
+
+    Returns:
+        What was written: files, and one folder per DICOM series.
+
+    Raises:
+        InputError: If an argument is out of its range or the place cannot be written.
+    """
+    _check(num, split, file_format)
+    root = Path(output_dir)
+    wanted = None if findings is None else tuple(findings)
+    written: list[Path] = []
+    labels, reports, metadata, truths = [], [], [], {}
+    for number in range(1, num + 1):
+        phantom = make_chest(
+            seed=seed + number - 1,
+            spacing_mm=spacing_mm,
+            axcodes=axcodes,
+            findings=wanted,
+            prevalence=prevalence,
+        )
+        stem = f"{split}_{number}_a_1"
+        name = f"{stem}.nii.gz"
+        if file_format != "dicom":
+            place = root / "dataset" / split / f"{split}_{number}" / f"{split}_{number}_a" / name
+            write_nifti(phantom.volume, place)
+            written.append(place)
+        if file_format != "nifti":
+            written.append(write_dicom(phantom, root / "dicom" / stem))
+        labels.append({"VolumeName": name, **truth(phantom)["labels"]})
+        reports.append(_report_row(name, phantom))
+        metadata.append(_metadata_row(name, phantom))
+        truths[name] = truth(phantom)
+    folders = ("multi_abnormality_labels", "radiology_text_reports", "metadata")
+    for folder, table, rows in zip(
+        folders, _TABLE_NAMES[split], (labels, reports, metadata), strict=True
+    ):
+        path = root / "dataset" / folder / f"{table}.csv"
+        _write_table(path, rows)
+        written.append(path)
+    write_text(root / "truth.json", json_text(truths))
+    return [*written, root / "truth.json"]
+
+
+def _check(num: int, split: str, file_format: str) -> None:
+    if num < 1:
+        msg = f"num must be at least 1, got {num}; give the number of patients"
+        raise InputError(msg)
+    if split not in _TABLE_NAMES:
+        msg = f"split must be train or valid, got {split!r}; these are CT-RATE's names"
+        raise InputError(msg)
+    if file_format not in FORMATS:
+        msg = f"format must be one of {', '.join(FORMATS)}, got {file_format!r}; choose one"
+        raise InputError(msg)
+
+
+def _report_row(name: str, phantom: ChestPhantom) -> dict[str, str]:
+    impressions = ", ".join(phantom.label_names) or "Normal chest CT"
+    return {
+        "VolumeName": name,
+        "ClinicalInformation_EN": "Not given.",
+        "Technique_EN": technique(phantom.patient),
+        "Findings_EN": phantom.report,
+        "Impressions_EN": impressions[0].upper() + impressions[1:] + ".",
+    }
+
+
+def _metadata_row(name: str, phantom: ChestPhantom) -> dict[str, Any]:
+    volume, patient = phantom.volume, phantom.patient
+    i_mm, j_mm, k_mm = volume.spacing_mm
+    lps = np.diag([-1.0, -1.0, 1.0]) @ volume.affine[:3]
+    directions = lps[:, :2] / np.linalg.norm(lps[:, :2], axis=0)
+    columns, rows, slices = volume.voxels.shape
+    return {
+        "VolumeName": name,
+        "Manufacturer": "synthetic phantom",
+        "SeriesDescription": technique(patient),
+        "PatientSex": patient.sex,
+        "PatientAge": f"{patient.age:03d}Y",
+        "PatientPosition": "HFS",
+        "ImagePositionPatient": _numbers(lps[:, 3]),
+        "ImageOrientationPatient": _numbers(directions.T.ravel()),
+        "Rows": rows,
+        "Columns": columns,
+        "XYSpacing": _numbers((j_mm, i_mm)),
+        "RescaleIntercept": volume.intercept,
+        "RescaleSlope": volume.slope,
+        "RescaleType": "HU",
+        "NumberofSlices": slices,
+        "ZSpacing": round(k_mm, 6),
+        "StudyDate": "20000101",
+    }
+
+
+def _numbers(values: Iterable[float]) -> str:
+    return "[" + ", ".join(f"{float(value) + 0.0:.6g}" for value in values) + "]"
+
+
+def _write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    with replacing(path) as partial:
+        partial.write_text(text.getvalue(), encoding="utf-8")

@@ -1,0 +1,34 @@
+"""Phantoms that several tests look at, made once."""
+
+from collections.abc import Callable
+from functools import lru_cache
+
+import numpy as np
+import pytest
+
+from common.phantom import ChestPhantom, make_chest
+
+SPACING_MM = (2.0, 2.0, 3.0)
+
+
+@lru_cache(maxsize=40)
+def _chest(seed: int, findings: tuple[str, ...]) -> ChestPhantom:
+    return make_chest(seed=seed, spacing_mm=SPACING_MM, findings=findings)
+
+
+@pytest.fixture
+def chest() -> Callable[..., ChestPhantom]:
+    """`chest(seed, *findings)`: a patient with exactly these findings at 2 x 2 x 3 mm."""
+    return lambda seed, *findings: _chest(seed, findings)
+
+
+@pytest.fixture
+def world() -> Callable[[ChestPhantom], np.ndarray]:
+    """World mm of all voxels of a phantom, `(3, I, J, K)`."""
+
+    def of(phantom: ChestPhantom) -> np.ndarray:
+        affine = phantom.volume.affine
+        index = np.indices(phantom.volume.voxels.shape).astype(np.float32)
+        return np.einsum("rc,cijk->rijk", affine[:3, :3], index) + affine[:3, 3, None, None, None]
+
+    return of
