@@ -14,6 +14,8 @@ from .formats.dicom_scan import Series, choose_series, find_series, is_dicom, re
 from .formats.evidence import why_no_ct
 from .formats.registry import ACCEPTED, format_of
 from .naming import unique_names
+from .phantom.export import write_phantom_case
+from .phantom.patient import SEED_RANGES
 from .tables.case_list import LIST_SUFFIXES, ListOptions, cases_from_list
 
 __all__ = ["Case", "CaseList", "Rejection", "find_cases"]
@@ -46,12 +48,14 @@ def find_cases(
     exclude: PathLike | None = None,
     fibrotic_sequela: str = "scarring",
     medical_material: str = "catheter_or_port",
+    phantom_dir: PathLike = "phantom",
 ) -> CaseList:
     """Turn what the user points at into cases.
 
     Args:
-        input: A NIfTI, NRRD or NPZ file; a folder that holds DICOM series, such files, or both, at
-            any depth; a CSV or JSON list; or a list of paths. A list of ready cases is kept.
+        input: `phantom`, a synthetic patient that is written to `phantom_dir` first; a NIfTI, NRRD
+            or NPZ file; a folder that holds DICOM series, such files, or both, at any depth; a CSV
+            or JSON list; or a list of paths. A list of ready cases is kept.
         series: For DICOM: `ask`, `all`, a series number, `<number>/<part>` where one series
             holds several acquisitions, or a series UID.
         data_dir: For lists: where the volumes lie; the list's own folder by default.
@@ -62,6 +66,8 @@ def find_cases(
         fibrotic_sequela: For Rad-ChestCT lists: what that class is read from, `scarring` or
             `fibrosis`.
         medical_material: For Rad-ChestCT lists: `catheter_or_port` or `any` device.
+        phantom_dir: Where the synthetic patient's scan goes. For a folder of your own that is
+            called `phantom`, say `./phantom`.
 
     Returns:
         At least one case. Its `rejected` says what was left out and why; each is also logged.
@@ -78,7 +84,10 @@ def find_cases(
         fibrotic_sequela=fibrotic_sequela,
         medical_material=medical_material,
     )
-    if isinstance(input, list):
+    if input == "phantom":
+        path = write_phantom_case(Path(phantom_dir), SEED_RANGES["example"][0])
+        cases = _from_file(path, series, options)
+    elif isinstance(input, list):
         cases = _from_paths(input, series, options)
     else:
         path = existing(Path(input).expanduser())

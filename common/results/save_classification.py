@@ -6,11 +6,13 @@ Shapes: B batch of one, L labels, T slice triplets; D H W the network's grid.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
 from monai.transforms import Transform
 
+from .attention_figure import write_attention
 from .case_result import case_result, describe_case, write_case_result
 from .classification import (
     CLASSIFICATION_DEFINITIONS,
@@ -18,7 +20,9 @@ from .classification import (
     triplet_centres_world_mm,
 )
 from .classification_figure import write_classification_figure
+from .dicom_report import write_dicom_report
 from .run_record import RunRecord
+from .schema import CaseRecord
 
 
 class SaveClassificationd(Transform):
@@ -42,7 +46,6 @@ class SaveClassificationd(Transform):
         start = time.perf_counter()
         record, card, volume, pred = self.record, self.record.card, data["volume"], data["pred"]
         folder = record.folder(data["case_id"])
-        folder.mkdir(parents=True, exist_ok=True)
         probabilities = torch.sigmoid(pred["logits"][0].float()).cpu().numpy()
         relevance = pred["relevance"][0].float().cpu().numpy() if "relevance" in pred else None
         outputs = classification_outputs(
@@ -56,20 +59,7 @@ class SaveClassificationd(Transform):
             input_shape=volume.voxels.shape,
         )
         case = describe_case(data["case"], volume)
-        files = []
-        if self.figures:
-            files.append("figure.png")
-            write_classification_figure(
-                folder / "figure.png",
-                volume=volume,
-                case=case,
-                bundle=record.bundle,
-                weights=card.provenance(),
-                outputs=outputs,
-                triplet_centres_world_mm=triplet_centres_world_mm(
-                    data["image"].affine, data["image"].shape[-3:]
-                ),
-            )
+        files = self._write_companions(folder, data, case, outputs)
         result = case_result(
             case=case,
             bundle=record.bundle,
@@ -90,3 +80,38 @@ class SaveClassificationd(Transform):
         )
         write_case_result(folder, result)
         return data
+
+    def _write_companions(
+        self, folder: Path, data: dict[str, Any], case: CaseRecord, outputs: dict[str, Any]
+    ) -> list[str]:
+        """Write what stands beside `result.json`; gives the file names and adds warnings."""
+        record, card = self.record, self.record.card
+        files = []
+        if self.figures:
+            files.append("figure.png")
+            write_classification_figure(
+                folder / "figure.png",
+                volume=data["volume"],
+                case=case,
+                bundle=record.bundle,
+                weights=card.provenance(),
+                outputs=outputs,
+                triplet_centres_world_mm=triplet_centres_world_mm(
+                    data["image"].affine, data["image"].shape[-3:]
+                ),
+            )
+        if "attention" in data["pred"]:
+            maps = {name: each[0].cpu().numpy() for name, each in data["pred"]["attention"].items()}
+            files += write_attention(
+                folder, maps, case_id=case["case_id"], synthetic=card.is_synthetic
+            )
+        if case["format"] == "dicom":
+            files.append("report_sr.dcm")
+            case["warnings"] += write_dicom_report(
+                folder / "report_sr.dcm",
+                source_files=data["case"]["files"],
+                outputs=outputs,
+                bundle=record.bundle,
+                weights=card.provenance(),
+            )
+        return files

@@ -1,0 +1,41 @@
+"""Replace a scan by its encoder features, so that what follows the encoder trains in seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import torch
+from monai.transforms import MapTransform
+from torch import Tensor
+
+from ..inferers.scroll import ScrollInferer
+from ..networks.ct_scroll import ScrollClassifier
+
+
+class EncodeTripletsd(MapTransform):
+    """Encode a preprocessed scan once; meant as the last step before a cache.
+
+    Args:
+        keys: Where the scan `(1, D, H, W)` is; becomes features `(T, C)`, a plain float32 tensor
+            on the CPU.
+        network: Its encoder is used as it is now, in evaluation mode; it is not trained along.
+        inferer: How to encode.
+    """
+
+    def __init__(
+        self, keys: str | Sequence[str], *, network: ScrollClassifier, inferer: ScrollInferer
+    ) -> None:
+        super().__init__(keys)
+        self.network = network
+        self.inferer = inferer
+
+    @torch.inference_mode()
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
+        """Encode."""
+        result = dict(data)
+        device = next(self.network.parameters()).device
+        for key in self.key_iterator(result):
+            scan = result[key].as_subclass(Tensor)[None].to(device)
+            result[key] = self.inferer.encode(scan, self.network)[0].cpu().clone()
+        return result
