@@ -233,16 +233,12 @@ def add_sequela(scene: Scene, rng: Rng) -> None:
     which = str(rng.choice(["right", "left", "bilateral"], p=[0.35, 0.25, 0.4]))
     for side in _sides(which):
         mine = lungs.side == side
-        here = mine & (lungs.z > np.quantile(lungs.z[mine], 0.9)) & (lungs.depth_mm < 9)
+        here = mine & (lungs.z > np.quantile(lungs.z[mine], 0.95)) & (lungs.depth_mm < 9)
         place = lungs.choose(rng, here)
-        cap = Ellipsoid(
-            (float(place[0]), float(place[1]), float(place[2] + 7)),
-            (float(rng.uniform(24, 32)), float(rng.uniform(20, 28)), float(rng.uniform(11, 15))),
-            rough_mm=4.0,
-            grain_mm=7.0,
-            seed=_texture_seed(scene, 50 if side == "left" else 51),
-        )
-        scene.edits.append(Solid(cap, 40.0))
+        radius = float(rng.uniform(26, 36))
+        around = Ellipsoid(as_point(place), (radius, radius, 0.8 * radius))
+        cap = PleuralCap(around, float(rng.uniform(4, 7)), _texture_seed(scene, 50))
+        scene.edits.append(Region(around.bounds(), cap, 40.0, only_lung=True))
         hilum = np.array([np.sign(place[0]) * 50.0, -15.0, 20.0])
         longest = 0.0
         for _ in range(int(rng.integers(10, 17))):
@@ -263,6 +259,32 @@ def add_sequela(scene: Scene, rng: Rng) -> None:
             size_mm=longest,
             centre=place,
         )
+
+
+@dataclass(frozen=True)
+class PleuralCap:
+    """Uneven thickening of the pleura.
+
+    Attributes:
+        around: Where.
+        thick_mm: Reference mm.
+        seed: Of the unevenness.
+    """
+
+    around: Ellipsoid
+    thick_mm: float
+    seed: int
+
+    def __call__(self, space: Space, frame: Frame) -> F32:
+        """Distance to the thickened pleura."""
+        distance = np.full(space.x.shape, 60.0, np.float32)
+        window = space.window(self.around.bounds(), 8.0)
+        if window is not None:
+            points = space.at(window)
+            uneven = np.float32(0.7 * self.thick_mm) * Texture(self.seed, 6.0).at(*points)
+            layer = -frame.pleura[window] - np.float32(self.thick_mm) + uneven
+            distance[window] = np.maximum(self.around.distance(*points), layer)
+        return distance
 
 
 def add_septal_thickening(scene: Scene, rng: Rng) -> None:

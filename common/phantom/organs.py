@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from .anatomy import ORGAN_IDS, Part, abdominal_parts, airways, mediastinal_parts
 from .fields import Space, make_frame, soft_tissue
+from .findings_lung import PleuralFluid
 from .lattice import Lattice, refine
 from .scene import Region, Scene, lobe_index
 from .skeleton import add_bones
@@ -35,7 +36,7 @@ def draw_organs(lattice: Lattice, scene: Scene, step_mm: float) -> NDArray[np.ui
     assert bone_ids is not None
     cavity = frame.pleura
     for edit in scene.edits:
-        if isinstance(edit, Region) and edit.only_lung:
+        if isinstance(edit, Region) and isinstance(edit.distance_at, PleuralFluid):
             cavity = np.maximum(cavity, -edit.distance_at(space, frame))
     np.maximum(fields.bone, fields.body, out=fields.bone)
     organs = np.zeros(lattice.shape, np.uint8)
