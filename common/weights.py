@@ -28,6 +28,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import InputError
+from .parallel import is_first_process
 from .results.atomic import replacing, write_json
 from .results.schema import WeightsRecord
 
@@ -36,6 +37,19 @@ logger = logging.getLogger("common.weights")
 Network = TypeVar("Network", bound=nn.Module)
 
 REQUIRED_KEYS = ("name", "bundle", "network", "preprocessing", "labels", "clinical_use")
+
+
+class Section(dict[str, Any]):
+    """A part of a card: asked for what it does not hold, it says which card and which part."""
+
+    def __init__(self, content: Mapping[str, Any], *, name: str, path: Path) -> None:
+        super().__init__(content)
+        self.name = name
+        self.path = path
+
+    def __missing__(self, key: str) -> Any:
+        msg = f"card must hold {self.name}.{key}, got {self.path} without it; add it"
+        raise InputError(msg)
 
 
 @dataclass(frozen=True)
@@ -58,12 +72,13 @@ class Card:
     @property
     def architecture(self) -> Mapping[str, Any]:
         """Keyword arguments of the network's class."""
-        return dict(self.content["network"]["arguments"])
+        arguments = self.content["network"]["arguments"]
+        return Section(arguments, name="network.arguments", path=self.path)
 
     @property
     def preprocessing(self) -> Mapping[str, Any]:
         """How to feed the network."""
-        return dict(self.content["preprocessing"])
+        return Section(self.content["preprocessing"], name="preprocessing", path=self.path)
 
     @property
     def labels(self) -> list[str]:
@@ -122,7 +137,11 @@ def read_card(path: str | Path) -> Card:
             f"card must be readable JSON, got {path} ({error}); train or convert the weights again"
         )
         raise InputError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"card must be a JSON object, got {path} with a {type(content).__name__}; mend it"
+        raise InputError(msg)
     missing = [key for key in REQUIRED_KEYS if key not in content]
+    missing += [f"network.{key}" for key in ("class", "arguments") if _lacks(content, key)]
     if missing:
         msg = (
             f"card must hold {', '.join(REQUIRED_KEYS)}, "
@@ -132,13 +151,18 @@ def read_card(path: str | Path) -> Card:
     return Card(path=path, content=content)
 
 
+def _lacks(content: Mapping[str, Any], key: str) -> bool:
+    network = content.get("network")
+    return network is not None and (not isinstance(network, dict) or key not in network)
+
+
 def choose_card(weights: str, *, bundle_root: str | Path) -> Card:
     """Decide which weights a bundle runs with.
 
     Args:
         weights: `auto` takes `models/model.json` where installed and `models/demo.json`
             otherwise, with a warning; `demo`; or the path of a card, of its tensors, or of the
-            folder with a `model.json`.
+            folder with a `model.json`. The warning comes from the first process alone.
         bundle_root: Folder with `configs` and `models`.
 
     Raises:
@@ -151,15 +175,22 @@ def choose_card(weights: str, *, bundle_root: str | Path) -> Card:
     elif weights == "demo":
         card = read_card(models / "demo.json")
     else:
-        path = Path(weights)
-        card = read_card(path / "model.json" if path.is_dir() else path.with_suffix(".json"))
-    if card.is_synthetic:
+        path = Path(str(weights)).expanduser()
+        card = read_card(_card_of(path))
+    if card.is_synthetic and is_first_process():
         logger.warning(
             "Weights '%s' are SYNTHETIC: trained on phantoms only, to show that everything runs. "
             "Their results on real scans mean nothing. Not for clinical use.",
             card.name,
         )
     return card
+
+
+def _card_of(path: Path) -> Path:
+    """The card at a path that names a card, its tensors or their folder."""
+    if path.is_dir():
+        return path / "model.json"
+    return path.with_suffix(".json") if path.suffix in (".pt", ".pth", ".safetensors") else path
 
 
 def load_weights(network: Network, *, card: Card) -> Network:

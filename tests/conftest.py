@@ -3,9 +3,24 @@
 from pathlib import Path
 
 import pytest
+import torch
+
+from common.networks.ct_scroll import ScrollClassifier
+from common.tables.ct_rate import CT_RATE_LABELS
+from common.weights import read_card, save_weights
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
+TINY_ARCHITECTURE = {
+    "num_classes": 18,
+    "embedding_dim": 16,
+    "windows": [4],
+    "num_heads": 2,
+    "stem_width": 4,
+    "encoder_layers": [1, 1, 1, 1],
+    "head_width": 8,
+    "chunk": 4,
+}
 
 
 @pytest.fixture
@@ -19,3 +34,49 @@ def shared() -> Path:
 @pytest.fixture
 def repository() -> Path:
     return REPOSITORY
+
+
+@pytest.fixture
+def make_tiny_network():
+    """A CT-Scroll network with a few thousand weights, the same for the same seed."""
+
+    def make(seed=0):
+        torch.manual_seed(seed)
+        network = ScrollClassifier(**TINY_ARCHITECTURE)
+        for module in network.modules():  # batch norm as after training, not as new
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.uniform_(-0.2, 0.2)
+                module.running_var.uniform_(0.5, 1.5)
+        return network.eval()
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def tiny_content():
+    """What a tiny network's card says, but for its tensors."""
+    return {
+        "name": "tiny",
+        "bundle": "ct_scroll",
+        "network": {"class": "ScrollClassifier", "arguments": TINY_ARCHITECTURE},
+        "preprocessing": {
+            "axcodes": "SLP",
+            "spacing_mm": [12, 6, 6],
+            "size": [24, 64, 64],
+            "hu_window": [-1000, 600],
+            "output_range": [-0.449, 0.551],
+            "grid": "half_pixel",
+        },
+        "labels": list(CT_RATE_LABELS),
+        "source": "made for a test",
+        "synthetic": True,
+        "clinical_use": False,
+    }
+
+
+@pytest.fixture
+def tiny_card(tmp_path, make_tiny_network, tiny_content):
+    """A card of random tiny weights, with its tensors: `weights/model.json`."""
+    path = tmp_path / "weights" / "model.json"
+    save_weights(make_tiny_network(), tiny_content, path)
+    return read_card(path)

@@ -1,0 +1,220 @@
+import json
+import logging
+
+import pytest
+import torch
+
+from common.errors import InputError
+from common.weights import (
+    choose_card,
+    file_sha256,
+    load_state,
+    load_weights,
+    read_card,
+    read_key_map,
+    read_tensors,
+    rename_keys,
+    save_weights,
+)
+
+
+@pytest.fixture
+def bundle_root(tmp_path, make_tiny_network, tiny_content):
+    """A bundle with demo weights and nothing else."""
+    save_weights(make_tiny_network(), tiny_content, tmp_path / "bundle" / "models" / "demo.json")
+    return tmp_path / "bundle"
+
+
+def rewrite(card, **changes):
+    content = {**card.content, **changes}
+    card.path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+    return card.path
+
+
+def test_weights_come_back_bit_for_bit(tiny_card, make_tiny_network):
+    network = load_weights(make_tiny_network(seed=1), card=tiny_card)
+    for key, tensor in make_tiny_network(seed=0).state_dict().items():
+        assert torch.equal(network.state_dict()[key], tensor)
+    assert not network.training
+
+
+def test_demo_weights_are_safetensors_and_others_pt(tmp_path, make_tiny_network, tiny_content):
+    demo = save_weights(make_tiny_network(), tiny_content, tmp_path / "demo.json")
+    own = save_weights(make_tiny_network(), tiny_content, tmp_path / "model.json")
+    assert demo.tensors == tmp_path / "demo.safetensors"
+    assert own.tensors == tmp_path / "model.pt"
+    assert own.sha256 == file_sha256(tmp_path / "model.pt")
+    read = [read_tensors(card.tensors) for card in (demo, own)]
+    assert read[0].keys() == read[1].keys()
+    assert all(torch.equal(read[0][key], read[1][key]) for key in read[0])
+
+
+def test_auto_prefers_installed_weights_to_the_demo(bundle_root, make_tiny_network, tiny_content):
+    assert choose_card("auto", bundle_root=bundle_root).path.name == "demo.json"
+    content = {**tiny_content, "synthetic": False}
+    save_weights(make_tiny_network(), content, bundle_root / "models" / "model.json")
+    assert choose_card("auto", bundle_root=bundle_root).path.name == "model.json"
+    assert choose_card("demo", bundle_root=bundle_root).path.name == "demo.json"
+
+
+@pytest.mark.parametrize("name", ["", "model.json", "model.pt"])
+def test_weights_are_named_by_folder_card_or_tensors(tiny_card, name):
+    chosen = choose_card(str(tiny_card.path.parent / name), bundle_root="nowhere")
+    assert chosen.path == tiny_card.path
+
+
+def test_synthetic_weights_warn_once_and_others_do_not(bundle_root, tiny_card, caplog):
+    with caplog.at_level(logging.WARNING):
+        choose_card("demo", bundle_root=bundle_root)
+    assert [record.message for record in caplog.records if "SYNTHETIC" in record.message]
+    caplog.clear()
+    rewrite(tiny_card, synthetic=False)
+    choose_card(str(tiny_card.path), bundle_root=bundle_root)
+    assert not caplog.records
+
+
+def test_only_the_first_process_warns(bundle_root, caplog, monkeypatch):
+    monkeypatch.setattr("common.weights.is_first_process", lambda: False)
+    choose_card("demo", bundle_root=bundle_root)
+    assert not caplog.records
+
+
+def test_thresholds_are_a_half_where_the_card_gives_none(tiny_card):
+    card = read_card(rewrite(tiny_card, thresholds={"Emphysema": 0.3}))
+    assert card.thresholds["Emphysema"] == 0.3
+    assert card.thresholds["Cardiomegaly"] == 0.5
+    assert list(card.thresholds) == card.labels
+
+
+def test_missing_card_says_what_to_do():
+    with pytest.raises(
+        InputError, match=r"card that exists, got nowhere\.json; use demo or a path"
+    ):
+        read_card("nowhere.json")
+
+
+@pytest.mark.parametrize("text", ["{", "\udcff", '{"a": 1'])
+def test_card_that_is_no_json(tmp_path, text):
+    path = tmp_path / "model.json"
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    with pytest.raises(InputError, match="card must be readable JSON"):
+        read_card(path)
+
+
+def test_card_that_is_no_object(tmp_path):
+    path = tmp_path / "model.json"
+    path.write_text("[1]")
+    with pytest.raises(InputError, match=r"card must be a JSON object, got .* with a list"):
+        read_card(path)
+
+
+def test_all_missing_keys_are_named_at_once(tiny_card):
+    rewrite(tiny_card, labels=None, network={"class": "ScrollClassifier"})
+    with pytest.raises(InputError, match=r"without labels, network\.arguments; add them"):
+        read_card(tiny_card.path)
+
+
+def test_a_missing_argument_is_named_when_asked_for(tiny_card):
+    with pytest.raises(InputError, match=r"card must hold network\.arguments\.depth, got .*json"):
+        tiny_card.architecture["depth"]
+    with pytest.raises(InputError, match=r"card must hold preprocessing\.colour"):
+        tiny_card.preprocessing["colour"]
+
+
+def test_weights_of_another_network_are_refused(tiny_card):
+    with pytest.raises(InputError, match=r"network must be a ScrollClassifier .*, got Linear"):
+        load_weights(torch.nn.Linear(1, 1), card=tiny_card)
+
+
+def test_bare_card_is_refused(tiny_card, make_tiny_network):
+    card = read_card(rewrite(tiny_card, tensors=None))
+    with pytest.raises(InputError, match=r"card must come with its tensors, got .* without any"):
+        load_weights(make_tiny_network(), card=card)
+
+
+def test_lost_tensors_are_named(tiny_card, make_tiny_network):
+    tiny_card.tensors.unlink()
+    with pytest.raises(InputError, match=r"without .*model\.pt; fetch, convert or train them"):
+        load_weights(make_tiny_network(), card=tiny_card)
+
+
+def test_changed_tensors_are_refused(tiny_card, make_tiny_network):
+    with tiny_card.tensors.open("ab") as file:
+        file.write(b"!")
+    with pytest.raises(InputError, match="must match the card's sha256"):
+        load_weights(make_tiny_network(), card=tiny_card)
+
+
+def test_every_key_that_does_not_fit_is_named():
+    network = torch.nn.Linear(2, 3)
+    state = {"weight": torch.zeros(3, 4), "offset": torch.zeros(3)}
+    with pytest.raises(InputError) as caught:
+        load_state(network, state)
+    assert str(caught.value).splitlines() == [
+        "checkpoint does not fit Linear:",
+        "  missing bias [3]",
+        "  unexpected offset [3]",
+        "  weight has shape [3, 4], expected [3, 2]",
+    ]
+
+
+def test_nothing_is_loaded_where_anything_does_not_fit():
+    network = torch.nn.Linear(2, 3)
+    before = network.weight.clone()
+    with pytest.raises(InputError, match="missing bias"):
+        load_state(network, {"weight": torch.zeros(3, 2)})
+    assert torch.equal(network.weight, before)
+
+
+@pytest.mark.parametrize("wrapper", ["state_dict", "model", "network"])
+def test_wrapped_state_dict_is_unwrapped(tmp_path, wrapper):
+    torch.save({wrapper: {"weight": torch.ones(2)}, "epoch": 3}, tmp_path / "a.pth")
+    assert read_tensors(tmp_path / "a.pth").keys() == {"weight"}
+
+
+class Stranger:
+    pass
+
+
+@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
+def test_damaged_tensors_are_refused(tmp_path, suffix):
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(b"no tensors here")
+    with pytest.raises(InputError, match=r"weights must be a state dict of tensors, got .*model"):
+        read_tensors(path)
+
+
+def test_nothing_but_tensors_is_unpickled(tmp_path):
+    torch.save({"weight": Stranger()}, tmp_path / "model.pt")
+    with pytest.raises(InputError, match="weights must be a state dict of tensors"):
+        read_tensors(tmp_path / "model.pt")
+    torch.save([1, 2], tmp_path / "model.pt")
+    with pytest.raises(InputError, match=r"with something else; save network\.state_dict"):
+        read_tensors(tmp_path / "model.pt")
+
+
+def test_key_map_renames_in_order_and_drops_by_rename_to_nothing():
+    state = {"net.conv.weight": torch.ones(1), "net.fc.bias": torch.zeros(1)}
+    key_map = [[r"^net\.", ""], [r"^fc\..*", ""], [r"^conv\.", "encoder."]]
+    assert rename_keys(state, key_map).keys() == {"encoder.weight"}
+
+
+def test_key_map_must_keep_keys_apart():
+    with pytest.raises(InputError, match="must keep keys apart, got x twice"):
+        rename_keys({"a.x": torch.ones(1), "b.x": torch.ones(1)}, [[r"^[ab]\.", ""]])
+
+
+def test_unknown_layout_is_refused(tmp_path):
+    (tmp_path / "map.json").write_text('{"published": []}')
+    with pytest.raises(InputError, match="layout must be one of published, got imagenet"):
+        read_key_map(tmp_path / "map.json", "imagenet")
+
+
+def test_provenance_is_what_results_repeat(tiny_card):
+    assert tiny_card.provenance() == {
+        "name": "tiny",
+        "sha256": tiny_card.sha256,
+        "source": "made for a test",
+        "synthetic": True,
+        "clinical_use": False,
+    }
