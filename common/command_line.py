@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import difflib
 import json
 import sys
@@ -11,10 +10,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+import torch
+from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
 from .errors import InputError
-from .parallel import join_processes
+from .parallel import existing_device, join_processes
 
 # Parameters of monai.bundle's own `run` command.
 RUN_PARAMETERS = (
@@ -23,9 +24,17 @@ RUN_PARAMETERS = (
 )  # fmt: skip
 
 
-def start_run() -> None:
-    """First step of every config's `run`: check the command line, join torchrun's processes."""
+def start_run(device: torch.device | str = "cpu") -> None:
+    """First step of every config's `run`: check the command line, join torchrun's processes.
+
+    Args:
+        device: Where the run is going to happen.
+
+    Raises:
+        InputError: If an override's key is not in the config files, or there is no such device.
+    """
     check_command_line()
+    existing_device(device)
     join_processes()
 
 
@@ -67,7 +76,13 @@ def check_command_line(arguments: Sequence[str] | None = None) -> None:
 def say_in_one_line(
     kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """An exception hook: an `InputError` anywhere in the chain is printed without a traceback."""
+    """An exception hook: an `InputError` anywhere in the chain is printed without a traceback.
+
+    So is the end by Ctrl-C. Anything else is our own fault and keeps its traceback.
+    """
+    if issubclass(kind, KeyboardInterrupt):
+        print("\ninterrupted: the same command goes on with what is left", file=sys.stderr)
+        return
     link: BaseException | None = error
     while link is not None and not isinstance(link, InputError):
         link = link.__cause__ or link.__context__
@@ -95,8 +110,7 @@ def _options(arguments: Sequence[str]) -> dict[str, list[str]]:
     return options
 
 
-def _as_list(value: str) -> list[str]:
+def _as_list(value: str | list[str]) -> list[str]:
     """`a.json` or `['a.json', 'b.json']`, as fire reads it."""
-    if not value.startswith("["):
-        return [value]
-    return [str(item) for item in ast.literal_eval(value)]
+    parsed = DefaultParseValue(value) if isinstance(value, str) else value
+    return [str(item) for item in parsed] if isinstance(parsed, list | tuple) else [str(parsed)]

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterator, Sequence, Sized
+from datetime import timedelta
 from typing import TypeVar
 
 import ignite.distributed as idist
 import torch
+from torch import nn
 from torch.utils.data.distributed import DistributedSampler
+
+from .errors import InputError
+
+LONGEST_WAIT = timedelta(days=2)  # a process that is done waits for the slowest
 
 Item = TypeVar("Item")
 
@@ -19,21 +26,49 @@ def pick_device(name: str = "auto") -> torch.device:
     Args:
         name: `auto` takes the GPU with this process's local rank where there is one, else the
             CPU. Anything else is torch's own name for a device.
+
+    Raises:
+        InputError: If there is no such device here.
     """
     if name != "auto":
-        return torch.device(name)
+        return existing_device(name)
     if torch.cuda.is_available():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device("cpu")
 
 
+def existing_device(device: torch.device | str) -> torch.device:
+    """The device itself, if it can be used here.
+
+    Raises:
+        InputError: If torch knows no such device or this machine has none.
+    """
+    try:
+        found = torch.device(device)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+        msg = (
+            f"device must be one that torch can use here, got {device}; "
+            "give cpu, cuda or cuda:<number>, or leave it out to choose automatically"
+        )
+        raise InputError(msg) from error
+    if found.type == "meta":
+        msg = "device must hold numbers, got meta; give cpu, cuda or cuda:<number>"
+        raise InputError(msg)
+    return found
+
+
 def join_processes() -> None:
-    """Join the processes that torchrun started: NCCL with GPUs, gloo without. Alone: nothing."""
+    """Join the processes that torchrun started: NCCL with GPUs, gloo without. Alone: nothing.
+
+    They part by themselves when the program ends.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
         backend = "nccl" if torch.cuda.is_available() else "gloo"
         if backend == "nccl":
             torch.cuda.set_device(pick_device())
-        torch.distributed.init_process_group(backend)
+        torch.distributed.init_process_group(backend, timeout=LONGEST_WAIT)
+        atexit.register(leave_processes)
 
 
 def leave_processes() -> None:
@@ -52,6 +87,13 @@ def wait_for_others() -> None:
     idist.barrier()
 
 
+def share_buffers(network: nn.Module) -> None:
+    """Give every process the first one's buffers, such as the means that batch norm has run up."""
+    if torch.distributed.is_initialized():
+        for buffer in network.buffers():
+            torch.distributed.broadcast(buffer, src=0)
+
+
 def own_share(items: Sequence[Item]) -> list[Item]:
     """This process's part of a list: every n-th item of n processes."""
     return list(items[idist.get_rank() :: idist.get_world_size()])
@@ -66,9 +108,18 @@ class StretchSampler(DistributedSampler[int]):
         dataset: What is sampled; only its length is used.
         stretch: Items per epoch over all processes; 0 takes the whole list.
         seed: Of the shuffle.
+
+    Raises:
+        InputError: If there is nothing to sample or `stretch` is negative.
     """
 
     def __init__(self, dataset: Sized, *, stretch: int = 0, seed: int = 0) -> None:
+        if stretch < 0:
+            msg = f"stretch must be 0 or more, got {stretch}; 0 takes the whole list"
+            raise InputError(msg)
+        if len(dataset) == 0:
+            msg = "dataset must hold at least one item, got none; give cases to sample from"
+            raise InputError(msg)
         super().__init__(
             dataset,  # type: ignore[arg-type]
             num_replicas=idist.get_world_size(),
