@@ -3,10 +3,11 @@
 import nibabel as nib
 import numpy as np
 import pytest
-from plain_road import ORIENTATIONS, oriented_affine
 
 from common.errors import InputError
 from common.transforms.geometry import Grid, fit_grid, target_grid, transform_points
+
+from .plain_road import ORIENTATIONS, oriented_affine
 
 
 def grid_of(shape=(10, 12, 14), axcodes="LPS", **affine) -> Grid:

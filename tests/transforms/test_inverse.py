@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 import torch
-from plain_road import ORIENTATIONS, make_volume, oriented_affine
 
 from common.errors import InputError
 from common.transforms.geometry import Grid
@@ -17,6 +16,8 @@ from common.transforms.inverse import (
 )
 from common.transforms.preprocessing import PreprocessCTd
 from common.volume import Volume
+
+from .plain_road import ORIENTATIONS, make_volume, oriented_affine
 
 AFFINES = [
     {"spacing_mm": (0.6, 0.7, 4.0)},

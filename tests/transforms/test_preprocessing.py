@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch, pad_list_data_collate
-from plain_road import make_volume, oriented_affine, wave
 
 from common.errors import InputError
 from common.transforms.inverse import labels_to_input_grid, points_to_input_voxel
 from common.transforms.preprocessing import PreprocessCTd, ReadCTd, ct_preprocessing
 from common.volume import Volume
+
+from .plain_road import make_volume, oriented_affine, wave
 
 SMALL = {"spacing_mm": (1, 1, 1), "check_hu": False}
 

@@ -4,7 +4,6 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from plain_road import ORIENTATIONS, make_volume, plain_road, trilinear
 from torch.nn.functional import interpolate
 
 from common.transforms.geometry import Grid, index_map, target_grid
@@ -12,6 +11,8 @@ from common.transforms.preprocessing import PreprocessCTd
 from common.transforms.resampling import align, resample
 from common.transforms.slice_streams import Values
 from common.volume import Volume
+
+from .plain_road import ORIENTATIONS, make_volume, plain_road, trilinear
 
 HU = {"hu_window": None, "output_range": None, "check_hu": False}
 TOLERANCE_HU = 0.1
