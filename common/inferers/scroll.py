@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ..networks.ct_scroll import ScrollClassifier
 from ..networks.slice_encoder import slices_to_triplets
-from .acceleration import Encoder, accelerate, choose_precision
+from .acceleration import Encoder, accelerate, choose_backend, choose_precision
 
 
 class ScrollInferer(Inferer):
@@ -26,6 +26,9 @@ class ScrollInferer(Inferer):
         backend: `eager`, `compile` or `openvino`.
         relevance: Whether to compute relevance.
         attention_maps: Whether to return who looks at whom.
+
+    Raises:
+        InputError: If the device cannot compute so.
     """
 
     def __init__(
@@ -39,7 +42,7 @@ class ScrollInferer(Inferer):
     ) -> None:
         super().__init__()
         self.precision = choose_precision(precision, torch.device(device))
-        self.backend = backend
+        self.backend = choose_backend(backend, torch.device(device))
         self.relevance = relevance
         self.attention_maps = attention_maps
         self._ready_for: ScrollClassifier | None = None
@@ -87,6 +90,8 @@ class ScrollInferer(Inferer):
             source[alike] = source[alike][0].clone()
         wanted, place = source.unique(return_inverse=True)
         chunk = network.chunk if network.chunk > 0 else len(wanted)
+        if self.backend != "eager":  # made for one size: fill the last chunk up
+            wanted = torch.cat([wanted, wanted[-1:].expand(-len(wanted) % chunk)])
         parts = [encoder(pictures[part]).mean(dim=(2, 3)) for part in wanted.split(chunk)]
         return torch.cat(parts)[place].reshape(volume.shape[0], -1, parts[0].shape[-1])
 
