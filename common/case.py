@@ -42,10 +42,13 @@ class Rejection:
     Attributes:
         path: The file, or the first file of the series.
         reason: Why, in one clause.
+        damaged: Whether it looks like a scan that cannot be read, rather than like something else.
+            A run then ends as one in which a case failed.
     """
 
     path: str
     reason: str
+    damaged: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"

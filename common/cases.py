@@ -90,7 +90,7 @@ def find_cases(
     elif isinstance(input, list):
         cases = _from_paths(input, series, options)
     else:
-        path = existing(Path(input).expanduser())
+        path = existing(Path(str(input)).expanduser())  # fire reads a folder named 12 as a number
         cases = _from_folder(path, series) if path.is_dir() else _from_file(path, series, options)
     for rejection in cases.rejected:
         log.warning("left out %s", rejection)
@@ -142,7 +142,7 @@ def _from_paths(
         if isinstance(item, dict):
             found.append(item)
             continue
-        path = existing(Path(item).expanduser())
+        path = existing(Path(str(item)).expanduser())
         part = _from_folder(path, series) if path.is_dir() else _from_file(path, series, options)
         found += part
         found.rejected += part.rejected
@@ -154,9 +154,12 @@ def _from_file(path: Path, series: str | int, options: ListOptions) -> CaseList:
         return cases_from_list(path, options)
     if format_of(path) is None and is_dicom(path):
         return _from_dicom_file(path, series)
-    refusal = _why_not(path)
+    refusal = _refusal(path)
     if refusal:
-        msg = f"{path} must be a CT, got: {refusal}; accepted are {ACCEPTED}, or a CSV or JSON list"
+        msg = (
+            f"{path} must be a CT, got: {refusal.reason}; "
+            f"accepted are {ACCEPTED}, or a CSV or JSON list"
+        )
         raise InputError(msg)
     return CaseList(_named([_file_case(path)], [_names_of_file(path, path.parent)]))
 
@@ -183,9 +186,9 @@ def _from_folder(folder: Path, series: str | int) -> CaseList:
     cases = []
     names = []
     for path in volumes:
-        refusal = _why_not(path)
+        refusal = _refusal(path)
         if refusal:
-            rejected.append(Rejection(str(path), refusal))
+            rejected.append(refusal)
         else:
             cases.append(_file_case(path))
             names.append(_names_of_file(path, folder))
@@ -267,19 +270,20 @@ def _what_it_is(path: Path) -> str:
     return f"neither DICOM nor a known suffix ({suffix or 'none'})"
 
 
-def _why_not(path: Path) -> str:
-    """Why a file is no case; empty where it is one."""
-    fmt = format_of(path)
-    if fmt is None:
-        return _what_it_is(path)
+def _refusal(path: Path) -> Rejection | None:
+    """Why a file is no case; None where it is one."""
+    if format_of(path) is None:
+        return Rejection(str(path), _what_it_is(path))
     try:
-        return why_no_ct(_file_case(path))
+        reason = why_no_ct(_file_case(path))
+        return Rejection(str(path), reason) if reason else None
     except InputError as error:
-        return reason_of(error, path)
+        reason = reason_of(error, path)
     except PermissionError:
-        return "permission denied"
+        reason = "permission denied"
     except OSError as error:
-        return (error.strerror or str(error)).lower()
+        reason = (error.strerror or str(error)).lower()
+    return Rejection(str(path), reason, damaged=True)
 
 
 def _file_case(path: Path) -> Case:

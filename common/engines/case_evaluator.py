@@ -8,15 +8,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine
 from monai.data import Dataset, ThreadDataLoader
 from monai.engines import SupervisedEvaluator
 from torch import Tensor
 from tqdm import tqdm
 
-from ..cases import Case
+from ..case import Case, CaseList
 from ..errors import InputError
-from ..parallel import is_first_process, wait_for_others
+from ..parallel import is_first_process, own_share, wait_for_others
 from ..results.case_result import write_failure
 from ..results.summary import write_summary
 
@@ -57,9 +58,15 @@ class CaseLoader(ThreadDataLoader):
     Args:
         dataset: Cases.
         num_workers: Threads that read ahead; 0 reads each case when it is needed.
+
+    Raises:
+        InputError: If `num_workers` is no number of threads.
     """
 
     def __init__(self, dataset: CaseDataset, *, num_workers: int = 1) -> None:
+        if not isinstance(num_workers, int) or num_workers < 0:
+            msg = f"num_workers must be 0 or more, got {num_workers}; 1 is enough for most"
+            raise InputError(msg)
         ahead = {"prefetch_factor": 1} if num_workers > 0 else {}
         super().__init__(
             dataset,
@@ -76,7 +83,8 @@ class CaseEvaluator(SupervisedEvaluator):
 
     Args:
         output_dir: Where `<case_id>/` folders and `summary.csv` go.
-        num_skipped: Finished cases that are not run again; for the progress bar.
+        cases: All cases of the run, of all processes, of which the loader holds those that are not
+            finished yet. Damaged files that the list left out count as failed.
         kwargs: Of MONAI's `SupervisedEvaluator`. `postprocessing` sees one dictionary with the
             case's entries and the inferer's answer under `pred`.
 
@@ -84,20 +92,27 @@ class CaseEvaluator(SupervisedEvaluator):
         InputError: At the end of `run`, if any case failed; the others are finished by then.
     """
 
-    def __init__(self, *, output_dir: str | Path, num_skipped: int = 0, **kwargs: Any) -> None:
+    def __init__(
+        self, *, output_dir: str | Path, cases: Sequence[Case] = (), **kwargs: Any
+    ) -> None:
         self.output_dir = Path(output_dir)
-        self.num_skipped = num_skipped
-        self.failures: dict[str, str] = {}
+        self.cases = cases
+        self.failures: dict[str, str] = {}  # of this process
         super().__init__(decollate=False, **kwargs)
         self.logger.setLevel(logging.WARNING)  # the progress bar says it better
 
     def run(self) -> None:
         """Run all cases, then write `summary.csv` once for all processes."""
         num_cases = len(self.data_loader)
-        if self.num_skipped:
-            logger.info("%d cases were finished before and are not run again", self.num_skipped)
-        if num_cases:
-            with tqdm(total=num_cases, unit="case", disable=not is_first_process()) as self.bar:
+        self._say_what_is_skipped(num_cases)
+        if is_first_process() and isinstance(self.cases, CaseList):
+            damaged = [rejection for rejection in self.cases.rejected if rejection.damaged]
+            num_cases += len(damaged)
+            self.failures |= {Path(each.path).name: each.reason for each in damaged}
+        if len(self.data_loader):
+            with tqdm(
+                total=len(self.data_loader), unit="case", disable=not is_first_process()
+            ) as self.bar:
                 super().run()
         wait_for_others()
         if is_first_process():
@@ -107,6 +122,11 @@ class CaseEvaluator(SupervisedEvaluator):
             listed = "; ".join(f"{case}: {why}" for case, why in self.failures.items())
             msg = f"{len(self.failures)} of {num_cases} cases failed: {listed}"
             raise InputError(msg)
+
+    def _say_what_is_skipped(self, num_own: int) -> None:
+        num_skipped = idist.all_reduce(max(len(own_share(self.cases)) - num_own, 0))
+        if num_skipped and is_first_process():
+            logger.info("%d cases were finished before and are not run again", num_skipped)
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
         case_id = batchdata["case_id"]

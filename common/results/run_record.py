@@ -10,8 +10,9 @@ from typing import Any
 
 import torch
 
-from ..case import Case, CaseList
+from ..case import Case, CaseList, Rejection
 from ..errors import InputError
+from ..naming import unique_names
 from ..parallel import is_first_process, own_share
 from ..weights import Card
 from .case_result import fingerprint, is_finished, write_failure
@@ -52,6 +53,7 @@ class RunRecord:
             settings={
                 "bundle": self.bundle,
                 "precision": self.precision,
+                "backend": self.backend,
                 "preprocessing": self.card.preprocessing,
                 "thresholds": self.card.thresholds,
                 **self.settings,
@@ -113,16 +115,39 @@ def start_record(
 def unfinished_cases(cases: Sequence[Case], *, record: RunRecord) -> list[Case]:
     """This process's share of the cases that have no finished result of the same run settings.
 
-    Rejected files, if the list knows of any, are written down beside the results.
+    Rejected files, if the list knows of any, are written down beside the results. What an earlier
+    run left in the folder for cases that are not in this one's list stays, in `summary.csv` too.
     """
     if is_first_process() and isinstance(cases, CaseList):
-        for rejection in cases.rejected:
-            name = Path(rejection.path).name
-            write_failure(
-                record.folder(name), rejection.reason, path=rejection.path, status="rejected"
-            )
+        _write_rejections(cases, record)
     return [
         case
         for case in own_share(cases)
         if not is_finished(record.folder(case["case_id"]), record.fingerprint(case))
     ]
+
+
+def _write_rejections(cases: CaseList, record: RunRecord) -> None:
+    """One folder per rejected file, named by as much of its path as tells it from all others.
+
+    A damaged scan has the name that it will have as a case once it is mended.
+    """
+    taken = [[case["case_id"]] for case in cases]
+    wanted = [_longer_and_longer(rejection) for rejection in cases.rejected]
+    names = unique_names([*taken, *wanted])[len(taken) :]
+    for name, rejection in zip(names, cases.rejected, strict=True):
+        write_failure(
+            record.folder(name),
+            rejection.reason,
+            path=rejection.path,
+            status="failed" if rejection.damaged else "rejected",
+        )
+
+
+def _longer_and_longer(rejection: Rejection) -> list[str]:
+    """Names for a rejected file, from its own alone to its whole path."""
+    path = Path(rejection.path)
+    if rejection.damaged:
+        path = Path(rejection.path.removesuffix(".gz")).with_suffix("")
+    parts = [part for part in path.parts if part != path.anchor]
+    return ["_".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
