@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ..metrics.classification import score_classification
 from ..metrics.thresholds import decide, f1_thresholds
-from ..parallel import is_first_process
+from ..parallel import is_first_process, share_buffers
 from ..weights import Card, save_weights
 
 logger = logging.getLogger("common.training")
@@ -26,7 +26,8 @@ class BestWeights:
 
     Attach it to the validation evaluator; its key metric says which epoch is best. Per label the
     threshold of highest validation F1 goes into the card, and each label's AUROC into
-    `engine.state.metrics`, for the handlers that print and plot.
+    `engine.state.metrics`, for the handlers that print and plot. In a distributed run all processes
+    validate with the first one's buffers, as those are saved.
 
     Args:
         network: Whose weights are kept; a DistributedDataParallel wrapper is looked through.
@@ -59,7 +60,7 @@ class BestWeights:
 
     def attach(self, engine: Engine) -> None:
         """Collect on every iteration, score at the end of the epoch."""
-        engine.add_event_handler(Events.STARTED, self._forget)
+        engine.add_event_handler(Events.STARTED, self._start)
         engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self._score)
 
@@ -71,7 +72,8 @@ class BestWeights:
         """Take up the best score of the run that is resumed."""
         self.best = float(state["best"])
 
-    def _forget(self, _engine: Engine) -> None:
+    def _start(self, _engine: Engine) -> None:
+        share_buffers(self.network)
         self._probabilities, self._truth = [], []
 
     def _collect(self, engine: Engine) -> None:
@@ -93,7 +95,7 @@ class BestWeights:
         macro = float(engine.state.metrics[engine.state.key_metric_name])
         per_label = {label.label: label.values["auroc"] for label in scores.labels}
         engine.state.metrics.update({f"auroc/{label}": value for label, value in per_label.items()})
-        if macro <= self.best:
+        if not macro > self.best:  # nor where no label has both classes
             return
         self.best = macro
         if is_first_process():

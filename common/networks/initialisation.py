@@ -8,7 +8,14 @@ from typing import TypeVar
 from torch import nn
 
 from ..errors import InputError
-from ..weights import load_state, read_card, read_key_map, read_tensors, rename_keys
+from ..weights import (
+    load_state,
+    load_weights,
+    read_card,
+    read_key_map,
+    read_tensors,
+    rename_keys,
+)
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -16,7 +23,12 @@ HUB_PREFIX = "hf://"
 
 
 def start_from(
-    network: Network, *, source: str, key_map: str | Path, part: str = "encoder"
+    network: Network,
+    *,
+    source: str,
+    key_map: str | Path,
+    part: str = "encoder",
+    frozen: bool = False,
 ) -> Network:
     """Load initial weights into a network, strictly, and say nothing untrue about the rest.
 
@@ -27,37 +39,50 @@ def start_from(
             Hugging Face hub, `hf://timm/resnet18.tv_in1k/model.safetensors`.
         key_map: The bundle's key map; layout `imagenet` leads from torchvision's names to ours.
         part: The submodule that ImageNet weights fill.
+        frozen: Whether `part` stays as loaded; the rest trains.
 
     Raises:
-        InputError: If the file is missing or a key or shape does not fit.
+        InputError: If the file is missing, a key or shape does not fit, or what is frozen would be
+            random.
     """
-    if not source:
-        return network.train()
+    if frozen and not source:
+        msg = (
+            f"initial_weights must be given where the {part} is not trained, got none; "
+            "name a card or ImageNet weights"
+        )
+        raise InputError(msg)
+    if source:
+        _load(network, source, key_map, part)
+    network.get_submodule(part).requires_grad_(not frozen)
+    return network.train()
+
+
+def _load(network: nn.Module, source: str, key_map: str | Path, part: str) -> None:
     if source.endswith(".json"):
-        card = read_card(source)
-        if card.tensors is None:
-            msg = f"initial_weights must have tensors, got the bare card {source}; name another"
-            raise InputError(msg)
-        load_state(network, read_tensors(card.tensors))
-        return network.train()
+        load_weights(network, card=read_card(source))
+        return
     path = _from_hub(source) if source.startswith(HUB_PREFIX) else Path(source)
     if not path.is_file():
         msg = f"initial_weights must be a file, got {source}; see docs/README.md for where from"
         raise InputError(msg)
     renamed = rename_keys(read_tensors(path), read_key_map(key_map, "imagenet"))
     state = {key.removeprefix(f"{part}."): tensor for key, tensor in renamed.items()}
-    load_state(network.get_submodule(part), state)
-    return network.train()
+    target = network.get_submodule(part)
+    counts = {k: v for k, v in target.state_dict().items() if k.endswith("num_batches_tracked")}
+    load_state(target, counts | state)  # older torchvision files do not count batches
 
 
 def _from_hub(source: str) -> Path:
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
-    owner, repository, file = source.removeprefix(HUB_PREFIX).split("/", 2)
+    parts = source.removeprefix(HUB_PREFIX).split("/", 2)
+    if len(parts) < 3 or not all(parts):
+        msg = f"initial_weights must be hf://<owner>/<repository>/<file>, got {source}; correct it"
+        raise InputError(msg)
     try:
-        return Path(hf_hub_download(f"{owner}/{repository}", file))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        return Path(hf_hub_download("/".join(parts[:2]), parts[2]))
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).splitlines()[0]
         msg = (
             f"initial_weights must be on the hub and reachable, got {source} ({reason}); "

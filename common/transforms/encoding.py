@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -39,3 +42,25 @@ class EncodeTripletsd(MapTransform):
             scan = result[key].as_subclass(Tensor)[None].to(device)
             result[key] = self.inferer.encode(scan, self.network)[0].cpu().clone()
         return result
+
+
+def features_folder(
+    root: str | Path,
+    *,
+    network: ScrollClassifier,
+    preprocessing: Mapping[str, Any],
+    precision: str,
+) -> Path:
+    """A cache folder of its own for each encoder, so that none reads another's features.
+
+    Args:
+        root: Where such folders are.
+        network: Its encoder's weights are part of the name.
+        preprocessing: Of the card.
+        precision: Of the encoder.
+    """
+    digest = hashlib.sha256(json.dumps([preprocessing, precision]).encode())
+    for name, tensor in network.encoder.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return Path(root) / digest.hexdigest()[:16]
