@@ -12,6 +12,7 @@ from ..phantom.cases import phantom_cases
 from .splits import split_by_patient
 
 Split = Literal["train", "validation", "test"]
+_LONG_NAMES = {"train": "train", "valid": "validation"}  # CT-RATE spells some of its files so
 
 
 def labelled_cases(
@@ -21,6 +22,7 @@ def labelled_cases(
     labels_file: str = "",
     num_phantoms: int = 1,
     prevalence: float | None = None,
+    twins: bool = False,
     validation_fraction: float = 0.05,
     seed: int = 0,
 ) -> list[Case]:
@@ -36,6 +38,7 @@ def labelled_cases(
             `test`.
         num_phantoms: How many synthetic patients.
         prevalence: Of every label in synthetic patients; realistic if None.
+        twins: See `phantom_cases`.
         validation_fraction: Share of patients kept out of training.
         seed: Of the split.
 
@@ -43,10 +46,16 @@ def labelled_cases(
         InputError: If the tables or all volumes are missing, or a case has no label.
     """
     if str(dataset_dir) == "phantom":
-        return phantom_cases(split, num=num_phantoms, prevalence=prevalence)
+        return phantom_cases(split, num=num_phantoms, prevalence=prevalence, twins=twins)
     folder = Path(dataset_dir)
     table = folder / labels_file if labels_file else _ct_rate_labels(folder, split)
-    cases = find_cases(table, data_dir=folder, exclude=_ct_rate_exclusions(folder, split))
+    published = "valid" if split == "test" else "train"
+    cases = find_cases(
+        table,
+        data_dir=folder,
+        exclude=_ct_rate_table(folder, f"no_chest_{published}.txt"),
+        metadata=_ct_rate_table(folder, f"{_LONG_NAMES[published]}_metadata.csv"),
+    )
     unlabelled = [case["case_id"] for case in cases if "label" not in case]
     if unlabelled:
         msg = (
@@ -73,7 +82,7 @@ def _ct_rate_labels(folder: Path, split: Split) -> Path:
     raise InputError(msg)
 
 
-def _ct_rate_exclusions(folder: Path, split: Split) -> Path | None:
-    name = f"no_chest_{'valid' if split == 'test' else 'train'}.txt"
+def _ct_rate_table(folder: Path, name: str) -> Path | None:
+    """A published table that need not be there."""
     places = (folder / "metadata" / name, folder / name)
     return next((place for place in places if place.is_file()), None)
