@@ -92,7 +92,7 @@ def accelerate(
     folded = folded.to(device, dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     run: Encoder = folded
     if backend == "compile":
-        options = {"freezing": True} if device.type == "cpu" else None
+        options: dict[str, Any] | None = {"freezing": True} if device.type == "cpu" else None
         run = torch.compile(folded, dynamic=False, options=options)
 
     def encode(pictures: Tensor) -> Tensor:
