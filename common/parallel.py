@@ -107,13 +107,16 @@ class StretchSampler(DistributedSampler[int]):
     Args:
         dataset: What is sampled; only its length is used.
         stretch: Items per epoch over all processes; 0 takes the whole list.
+        shuffle: Whether the list is shuffled; if not, neighbours stay together.
         seed: Of the shuffle.
 
     Raises:
         InputError: If there is nothing to sample or `stretch` is negative.
     """
 
-    def __init__(self, dataset: Sized, *, stretch: int = 0, seed: int = 0) -> None:
+    def __init__(
+        self, dataset: Sized, *, stretch: int = 0, shuffle: bool = True, seed: int = 0
+    ) -> None:
         if stretch < 0:
             msg = f"stretch must be 0 or more, got {stretch}; 0 takes the whole list"
             raise InputError(msg)
@@ -124,6 +127,7 @@ class StretchSampler(DistributedSampler[int]):
             dataset,  # type: ignore[arg-type]
             num_replicas=idist.get_world_size(),
             rank=idist.get_rank(),
+            shuffle=shuffle,
             seed=seed,
         )
         self.list_length = len(dataset)
@@ -137,7 +141,7 @@ class StretchSampler(DistributedSampler[int]):
             first + self.rank, first + self.num_samples * self.num_replicas, self.num_replicas
         ):
             round_number, position = divmod(place, self.list_length)
-            yield self._order(round_number)[position]
+            yield self._order(round_number)[position] if self.shuffle else position
 
     def _order(self, round_number: int) -> list[int]:
         if getattr(self, "_round_number", None) != round_number:

@@ -85,6 +85,7 @@ class ScrollClassifier(nn.Module):
         chunk: int = 4,
     ) -> None:
         super().__init__()
+        self.num_classes = num_classes
         self.chunk = chunk
         self.encoder = SliceEncoder(stem_width=stem_width, layers=encoder_layers)
         self.projection = nn.Sequential(

@@ -21,6 +21,7 @@ from ..errors import InputError
 from ..tables.ct_rate import CT_RATE_LABELS
 from ..volume import Volume
 from .branches import bronchus_strokes, bronchus_tubes, grow, vessel_strokes
+from .extent import extents_since, marks
 from .fields import Space, make_frame, soft_tissue
 from .findings_lung import (
     add_atelectasis,
@@ -195,7 +196,12 @@ def make_chest(
     lattice = make_grid(patient, spacing_mm, shape, axcodes, affine)
     scene = make_scene(patient, labels)
     voxels = render(scene, lattice)
-    facts: dict[str, Any] = {"format": "phantom", "modality": "CT", "patient_id": f"phantom_{seed}"}
+    facts: dict[str, Any] = {
+        "format": "phantom",
+        "modality": "CT",
+        "patient_id": f"phantom_{seed}",
+        "extents_z_world_mm": scene.extents_z_world_mm,
+    }
     return ChestPhantom(Volume(voxels, lattice.matrix, facts=facts), patient, scene)
 
 
@@ -206,12 +212,18 @@ def make_scene(patient: Patient, labels: Iterable[str]) -> Scene:
     add_coronary_courses(scene)
     add_stomach_air(scene)
     nodes = np.random.default_rng([patient.seed, 2, CT_RATE_LABELS.index("Lymphadenopathy")])
+    before = marks(scene)
     add_lymph_nodes(scene, nodes, enlarged="Lymphadenopathy" in present)
+    if "Lymphadenopathy" in present:
+        heights = extents_since(scene, before, "Lymphadenopathy")
+        scene.extents_z_world_mm["Lymphadenopathy"] = heights
     late = [label for label in CT_RATE_LABELS if label not in _DRAWING_ORDER]
     for label in (*_DRAWING_ORDER, *late):
         if label in present and label in _ADD:
             rng = np.random.default_rng([patient.seed, 2, CT_RATE_LABELS.index(label)])
+            before = marks(scene)
             _ADD[label](scene, rng)
+            scene.extents_z_world_mm[label] = extents_since(scene, before, label)
     return scene
 
 

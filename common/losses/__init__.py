@@ -1,0 +1,1 @@
+"""Losses that MONAI and torch do not have, one family per file."""
