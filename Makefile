@@ -1,0 +1,28 @@
+PYTHON ?= .venv/bin/python
+BUNDLE ?= ct_scroll
+CONFIGS = bundles/$(BUNDLE)/configs
+
+.venv:
+	python3 -m venv .venv
+	.venv/bin/pip install -e '.[dev]'
+
+demo: .venv          ## a phantom through the bundle with the demo weights
+	$(PYTHON) -m monai.bundle run --config_file $(CONFIGS)/inference.json
+evaluate: .venv      ## the demo weights on 200 held-out phantoms
+	$(PYTHON) -m monai.bundle run --config_file "['$(CONFIGS)/inference.json','$(CONFIGS)/evaluate.json']"
+train: .venv         ## train the demo weights again
+	$(PYTHON) -m monai.bundle run --config_file "['$(CONFIGS)/inference.json','$(CONFIGS)/train.json']"
+test: .venv          ## all tests
+	$(PYTHON) -m pytest
+check: .venv         ## lint, format, types
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m mypy
+benchmark: .venv     ## the tables of benchmarks/README.md
+	$(PYTHON) -m benchmarks.preprocessing
+	$(PYTHON) -m benchmarks.inference
+	$(PYTHON) -m benchmarks.end_to_end
+help:                ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
+
+.PHONY: demo evaluate train test check benchmark help
