@@ -1,0 +1,70 @@
+"""Make trained weights a bundle's demo: `python scripts/keep_demo.py ct_scroll CARD METRICS`.
+
+CARD is the `model.json` that train.json wrote, METRICS the `metrics.json` that evaluate.json wrote
+with these weights on held-out phantoms; its scores go into the demo's card.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+
+from common.errors import InputError
+from common.results.atomic import replacing, write_json
+from common.weights import file_sha256, read_card, read_tensors
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def keep(bundle: str, card_path: Path, metrics_path: Path) -> Path:
+    card = read_card(card_path)
+    if card.tensors is None or not card.is_synthetic:
+        msg = f"card must have tensors trained on phantoms, got {card_path}; train with phantoms"
+        raise InputError(msg)
+    metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
+    demo = REPOSITORY / "bundles" / bundle / "models" / "demo.json"
+    tensors = demo.with_suffix(".safetensors")
+    with replacing(tensors) as partial:
+        safetensors.torch.save_file(read_tensors(card.tensors), partial)
+    content = {
+        **card.content,
+        "score": {"data": "held-out synthetic phantoms", **score_of(metrics)},
+        "tensors": tensors.name,
+        "sha256": file_sha256(tensors),
+    }
+    write_json(demo, content)
+    return demo
+
+
+def score_of(metrics: dict[str, Any]) -> dict[str, Any]:
+    """The part of `metrics.json` that a card repeats: macro and per-label AUROC."""
+    macro = metrics["macro"]["auroc"]
+    return {
+        "num_cases": metrics["num_cases"],
+        "macro_auroc": round(macro["value"], 4),
+        "macro_auroc_interval": [round(end, 4) for end in macro["interval"]],
+        "auroc": {
+            label: round(scores["auroc"]["value"], 4) for label, scores in metrics["labels"].items()
+        },
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", help="folder name under bundles/, such as ct_scroll")
+    parser.add_argument("card", type=Path, help="model.json of a training run")
+    parser.add_argument("metrics", type=Path, help="metrics.json of an evaluation")
+    arguments = parser.parse_args()
+    try:
+        print(keep(arguments.bundle, arguments.card, arguments.metrics))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
