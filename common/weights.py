@@ -15,6 +15,7 @@ A card is a JSON file beside the tensors. Its keys:
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import re
@@ -331,7 +332,9 @@ def save_weights(network: nn.Module, content: Mapping[str, Any], path: Path) -> 
         if tensors.suffix == ".safetensors":
             safetensors.torch.save_file(state, temporary)
         else:
-            torch.save(state, temporary)
+            archive = io.BytesIO()  # a file's own name would stand in it, and change its hash
+            torch.save(state, archive)
+            temporary.write_bytes(archive.getbuffer())
     full = {**content, "tensors": tensors.name, "sha256": file_sha256(tensors)}
     write_json(path, full)
     return Card(path=path, content=full)

@@ -49,6 +49,15 @@ def test_demo_weights_are_safetensors_and_others_pt(tmp_path, make_tiny_network,
     assert all(torch.equal(read[0][key], read[1][key]) for key in read[0])
 
 
+def test_the_same_weights_have_the_same_hash(tmp_path, make_tiny_network, tiny_content):
+    for name in ("model.json", "demo.json"):
+        first, second = (
+            save_weights(make_tiny_network(), tiny_content, tmp_path / folder / name)
+            for folder in ("a", "b")
+        )
+        assert first.sha256 == second.sha256
+
+
 def test_auto_prefers_installed_weights_to_the_demo(bundle_root, make_tiny_network, tiny_content):
     assert choose_card("auto", bundle_root=bundle_root).path.name == "demo.json"
     content = {**tiny_content, "synthetic": False}
