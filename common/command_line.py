@@ -24,17 +24,20 @@ RUN_PARAMETERS = (
 )  # fmt: skip
 
 
-def start_run(device: torch.device | str = "cpu") -> None:
+def start_run(device: torch.device | str = "cpu", seed: int = -1) -> None:
     """First step of every config's `run`: check the command line, join torchrun's processes.
 
     Args:
         device: Where the run is going to happen.
+        seed: Of the weights that a network is made with; negative for chance.
 
     Raises:
         InputError: If an override's key is not in the config files, or there is no such device.
     """
     check_command_line()
     existing_device(device)
+    if seed >= 0:
+        torch.manual_seed(seed)
     join_processes()
 
 
