@@ -66,7 +66,10 @@ class EpochSeed:
                 generator.manual_seed(seed)
         # Without workers the transforms' own generators live on from epoch to epoch; workers are
         # started anew and seed them from torch's.
-        set_rnd(getattr(loader, "dataset", None), seed)
+        dataset = getattr(loader, "dataset", None)
+        set_rnd(dataset, seed)
+        if hasattr(dataset, "set_epoch"):
+            dataset.set_epoch(engine.state.epoch)
         # Ask for a new order of cases even if the last epoch ended inside the old one.
         engine.set_data(loader)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from common.networks.ct_scroll import ScrollClassifier
-from common.networks.triplet_supervision import TripletSupervised
+from common.networks.triplet_supervision import TripletReader, TripletSupervised
 
 
 @pytest.fixture
@@ -34,3 +34,12 @@ def test_a_triplets_truth_reaches_the_encoder(supervised):
     supervised.train()(torch.rand(2, 1, 9, 32, 32))[:, 1:].sum().backward()
     assert supervised.network.encoder.conv1.weight.grad.abs().max() > 0
     assert supervised.network.head[0].weight.grad.abs().max() == 0
+
+
+def test_a_scan_reads_as_the_smooth_maximum_of_its_triplets(supervised):
+    reader = TripletReader(supervised.network).eval()
+    volume = torch.linspace(-0.4, 0.5, 9 * 32 * 32).reshape(1, 1, 9, 32, 32)
+    triplets = reader(volume.reshape(3, 3, 32, 32))
+    assert triplets.shape == (3, 5)
+    expected = torch.log(torch.exp(2 * triplets).sum(dim=0)) / 2
+    torch.testing.assert_close(reader(volume)[0], expected, atol=1e-5, rtol=0)
