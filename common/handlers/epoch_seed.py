@@ -68,7 +68,7 @@ class EpochSeed:
         # started anew and seed them from torch's.
         dataset = getattr(loader, "dataset", None)
         set_rnd(dataset, seed)
-        if hasattr(dataset, "set_epoch"):
+        if dataset is not None and hasattr(dataset, "set_epoch"):
             dataset.set_epoch(engine.state.epoch)
         # Ask for a new order of cases even if the last epoch ended inside the old one.
         engine.set_data(loader)
