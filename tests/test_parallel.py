@@ -59,6 +59,11 @@ def test_an_epoch_is_the_same_after_a_restart():
     assert epochs(StretchSampler(range(20), stretch=6, seed=4), [0]) != whole[:1]
 
 
+def test_without_shuffle_neighbours_stay_together():
+    taken = epochs(StretchSampler(range(6), stretch=4, shuffle=False), range(3))
+    assert taken == [[0, 1, 2, 3], [4, 5, 0, 1], [2, 3, 4, 5]]
+
+
 def test_two_processes_share_what_one_would_take(process):
     alone = epochs(StretchSampler(range(10), stretch=4), range(3))
     shares = []

@@ -1,0 +1,141 @@
+import json
+
+import huggingface_hub
+import pytest
+import safetensors.torch
+import torch
+
+from common.errors import InputError
+from common.networks.initialisation import start_from
+
+SOURCE = "hf://timm/resnet18.tv_in1k/model.safetensors"
+
+
+@pytest.fixture
+def key_map(repository):
+    return repository / "bundles" / "ct_scroll" / "models" / "key_map.json"
+
+
+@pytest.fixture
+def imagenet(make_tiny_network):
+    """A torchvision ResNet's state dict: our encoder's tensors, a classifier, no counts."""
+    state = make_tiny_network(seed=5).encoder.state_dict()
+    state = {key: value for key, value in state.items() if "num_batches" not in key}
+    return {**state, "fc.weight": torch.zeros(1000, 32), "fc.bias": torch.zeros(1000)}
+
+
+def write(state, path):
+    safetensors.torch.save_file({key: value.contiguous() for key, value in state.items()}, path)
+    return path
+
+
+def equal_to(network, state):
+    own = network.encoder.state_dict()
+    return all(torch.equal(own[key], state[key]) for key in state if key in own)
+
+
+def test_no_source_is_random_and_in_training_mode(make_tiny_network, key_map):
+    network = make_tiny_network()
+    before = {key: value.clone() for key, value in network.state_dict().items()}
+    started = start_from(network, source="", key_map=key_map)
+    assert started is network
+    assert network.training
+    assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("counted", [False, True])
+def test_imagenet_weights_fill_the_encoder_alone(
+    make_tiny_network, imagenet, key_map, tmp_path, counted
+):
+    if counted:
+        imagenet = {**imagenet, **make_tiny_network(seed=5).encoder.state_dict()}
+    network = make_tiny_network()
+    head = network.head[0].weight.clone()
+    start_from(network, source=str(write(imagenet, tmp_path / "r.safetensors")), key_map=key_map)
+    assert equal_to(network, imagenet)
+    assert torch.equal(network.head[0].weight, head)
+    assert network.training
+
+
+def test_torchvisions_own_file_form_is_read(make_tiny_network, imagenet, key_map, tmp_path):
+    torch.save(imagenet, tmp_path / "resnet18.pth")
+    network = start_from(
+        make_tiny_network(), source=str(tmp_path / "resnet18.pth"), key_map=key_map
+    )
+    assert equal_to(network, imagenet)
+
+
+def test_card_fills_the_whole_network(make_tiny_network, tiny_card, key_map):
+    network = start_from(make_tiny_network(seed=1), source=str(tiny_card.path), key_map=key_map)
+    assert network.training
+    for key, value in make_tiny_network(seed=0).state_dict().items():
+        assert torch.equal(network.state_dict()[key], value)
+
+
+def test_frozen_encoder_does_not_train_and_the_rest_does(make_tiny_network, tiny_card, key_map):
+    network = start_from(
+        make_tiny_network(), source=str(tiny_card.path), key_map=key_map, frozen=True
+    )
+    trained = {name for name, weight in network.named_parameters() if weight.requires_grad}
+    assert trained
+    assert not any(name.startswith("encoder.") for name in trained)
+    start_from(network, source=str(tiny_card.path), key_map=key_map)
+    assert all(weight.requires_grad for weight in network.parameters())
+
+
+def test_random_encoder_is_not_frozen(make_tiny_network, key_map):
+    with pytest.raises(InputError, match="initial_weights must be given where the encoder is not"):
+        start_from(make_tiny_network(), source="", key_map=key_map, frozen=True)
+
+
+def test_file_that_is_not_there(make_tiny_network, key_map):
+    with pytest.raises(InputError, match=r"initial_weights must be a file, got nowhere\.pth"):
+        start_from(make_tiny_network(), source="nowhere.pth", key_map=key_map)
+
+
+def test_bare_card_is_refused(make_tiny_network, tiny_card, key_map):
+    content = {key: value for key, value in tiny_card.content.items() if key != "tensors"}
+    tiny_card.path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="card must come with its tensors"):
+        start_from(make_tiny_network(), source=str(tiny_card.path), key_map=key_map)
+
+
+def test_encoder_of_another_size_names_what_does_not_fit(
+    make_tiny_network, imagenet, key_map, tmp_path
+):
+    imagenet["conv1.weight"] = torch.zeros(64, 3, 7, 7)
+    del imagenet["bn1.bias"]
+    path = write(imagenet, tmp_path / "wide.safetensors")
+    with pytest.raises(InputError) as caught:
+        start_from(make_tiny_network(), source=str(path), key_map=key_map)
+    assert "conv1.weight has shape [64, 3, 7, 7], expected [4, 3, 7, 7]" in str(caught.value)
+    assert "missing bn1.bias [4]" in str(caught.value)
+
+
+def test_hub_is_asked_for_the_file(make_tiny_network, imagenet, key_map, tmp_path, monkeypatch):
+    path = write(imagenet, tmp_path / "model.safetensors")
+    asked = []
+    monkeypatch.setattr(
+        huggingface_hub,
+        "hf_hub_download",
+        lambda repository, file: (asked.append((repository, file)), str(path))[1],
+    )
+    network = start_from(make_tiny_network(), source=SOURCE, key_map=key_map)
+    assert asked == [("timm/resnet18.tv_in1k", "model.safetensors")]
+    assert equal_to(network, imagenet)
+
+
+def test_hub_out_of_reach_says_what_to_do(make_tiny_network, key_map, monkeypatch):
+    def fail(*_):
+        msg = "cannot connect\nat all"
+        raise ConnectionError(msg)
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", fail)
+    with pytest.raises(InputError, match=r"\(cannot connect\); download the file yourself"):
+        start_from(make_tiny_network(), source=SOURCE, key_map=key_map)
+
+
+@pytest.mark.parametrize("source", ["hf://", "hf://timm", "hf://timm/resnet", "hf://a//b"])
+def test_hub_address_has_three_parts(make_tiny_network, key_map, source):
+    with pytest.raises(InputError, match="must be hf://<owner>/<repository>/<file>, got hf:"):
+        start_from(make_tiny_network(), source=source, key_map=key_map)

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from common.errors import InputError
+from common.formats.registry import read_volume
+from common.phantom.cases import make_case_phantom, phantom_cases
+from common.phantom.patient import SEED_RANGES
+from common.tables.ct_rate import CT_RATE_LABELS
+
+
+def test_splits_share_no_patient():
+    patients = [
+        {case["patient_id"] for case in phantom_cases(split, num=50)} for split in SEED_RANGES
+    ]
+    assert len(set().union(*patients)) == 50 * len(SEED_RANGES)
+
+
+def test_a_longer_list_begins_with_the_shorter():
+    assert phantom_cases("test", num=9)[:4] == phantom_cases("test", num=4)
+
+
+@pytest.mark.parametrize("prevalence", [None, 0.5])
+def test_case_says_what_is_drawn(prevalence):
+    case = phantom_cases("train", num=1, prevalence=prevalence)[0]
+    phantom = make_case_phantom(case["image"])
+    assert case["label"] == phantom.labels.tolist()
+    assert case["patient_id"] == phantom.patient_id
+
+
+def test_same_name_is_the_same_scan():
+    case = phantom_cases("train", num=2)[1]
+    first, second = read_volume(case), read_volume(case)
+    assert np.array_equal(first.voxels, second.voxels)
+    assert np.array_equal(first.affine, second.affine)
+
+
+def test_prevalence_is_that_of_every_label():
+    shares = np.mean(
+        [case["label"] for case in phantom_cases("train", num=2000, prevalence=0.3)], 0
+    )
+    assert len(shares) == len(CT_RATE_LABELS)
+    assert np.all(np.abs(shares - 0.3) < 0.06)
+
+
+def test_scans_differ_as_scans_do():
+    grids = {
+        tuple(np.round(make_case_phantom(case["image"]).volume.spacing_mm, 2))
+        for case in phantom_cases("validation", num=3)
+    }
+    assert len(grids) == 3
+    assert all(0.75 <= i <= 1.5 and i == j and 1.5 <= k <= 3.0 for i, j, k in grids)
+
+
+def test_twins_share_a_body_and_no_finding():
+    one, twin, other = phantom_cases("train", num=3, prevalence=0.5, twins=True)
+    assert one["patient_id"] == twin["patient_id"] != other["patient_id"]
+    assert one["case_id"] != twin["case_id"]
+    assert not np.any(np.array(one["label"]) * np.array(twin["label"]))
+    assert make_case_phantom(twin["image"]).labels.tolist() == twin["label"]
+
+
+def test_unknown_split_is_refused():
+    with pytest.raises(InputError, match="split must be one of train, validation, test, example"):
+        phantom_cases("valid", num=1)
+
+
+@pytest.mark.parametrize("num", [0, -1, 100_001])
+def test_number_is_within_the_split(num):
+    with pytest.raises(InputError, match=f"num must be from 1 to 100000 for test, got {num}"):
+        phantom_cases("test", num=num)
+
+
+@pytest.mark.parametrize("image", ["phantom:", "phantom:x", "phantom:-1", "phantom:1?size=2"])
+def test_name_of_another_form_is_refused(image):
+    with pytest.raises(InputError, match="image must be phantom:<seed>"):
+        make_case_phantom(image)
