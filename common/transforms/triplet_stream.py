@@ -23,14 +23,22 @@ class TripletStream(IterableDataset[dict[str, Tensor]]):
         dataset: Cases with `image` `(1, D, H, W)` and `label` `(1 + T, L)`, see `TripletTruthd`.
         sampler: Order of the scans, and which of them an epoch takes.
         buffer_size: Triplets per worker to draw from.
+        repeats: How often each triplet comes, mirrored left to right half of the time; drawing a
+            phantom takes longer than training on it.
     """
 
     def __init__(
-        self, dataset: Dataset[Any], *, sampler: StretchSampler, buffer_size: int = 1000
+        self,
+        dataset: Dataset[Any],
+        *,
+        sampler: StretchSampler,
+        buffer_size: int = 1000,
+        repeats: int = 1,
     ) -> None:
         self.dataset = dataset
         self.sampler = sampler
         self.buffer_size = buffer_size
+        self.repeats = repeats
 
     def set_epoch(self, epoch: int) -> None:
         """Say which stretch of the scans the next pass takes."""
@@ -44,9 +52,10 @@ class TripletStream(IterableDataset[dict[str, Tensor]]):
         buffer: list[dict[str, Tensor]] = []
         for index in list(self.sampler)[mine]:
             for triplet in self._triplets(index):
-                buffer.append(triplet)
-                if len(buffer) > self.buffer_size:
-                    yield _take(buffer, rng)
+                for _ in range(self.repeats):
+                    buffer.append(_mirrored(triplet, rng) if self.repeats > 1 else triplet)
+                    if len(buffer) > self.buffer_size:
+                        yield _take(buffer, rng)
         while buffer:
             yield _take(buffer, rng)
 
@@ -57,6 +66,13 @@ class TripletStream(IterableDataset[dict[str, Tensor]]):
         for picture, label in zip(pictures, case["label"][1:], strict=True):
             if picture.amin() < picture.amax():
                 yield {"image": picture.clone(), "label": label}
+
+
+def _mirrored(triplet: dict[str, Tensor], rng: np.random.Generator) -> dict[str, Tensor]:
+    """The triplet, or, half of the time, its mirror image: rows run from right to left."""
+    if rng.random() < 0.5:
+        return triplet
+    return {**triplet, "image": triplet["image"].flip(1)}
 
 
 def _take(buffer: list[dict[str, Tensor]], rng: np.random.Generator) -> dict[str, Tensor]:

@@ -16,10 +16,10 @@ def scan(number, *, num_triplets=4, padding=1):
     return {"image": image, "label": truth}
 
 
-def stream(num_scans=5, *, stretch=0, buffer_size=6):
+def stream(num_scans=5, *, stretch=0, buffer_size=6, repeats=1):
     dataset = Dataset([scan(number) for number in range(num_scans)])
     sampler = StretchSampler(dataset, stretch=stretch, shuffle=False)
-    return TripletStream(dataset, sampler=sampler, buffer_size=buffer_size)
+    return TripletStream(dataset, sampler=sampler, buffer_size=buffer_size, repeats=repeats)
 
 
 def corners(items):
@@ -59,3 +59,14 @@ def test_an_epoch_takes_its_stretch_of_the_scans():
     part = stream(4, stretch=2)
     part.set_epoch(1)
     assert {corner // 10 for corner in corners(part)} == {2, 3}
+
+
+def test_repeated_triplets_come_mirrored_half_of_the_time():
+    torch.manual_seed(1)
+    items = list(stream(20, repeats=2))
+    assert len(items) == 2 * 20 * 3
+    mirrored = [float(item["image"][0, 0, 0]) == 0 for item in items]
+    assert 0.3 < sum(mirrored) / len(items) < 0.7
+    for item, is_mirrored in zip(items, mirrored, strict=True):
+        if is_mirrored:
+            assert item["image"][0, 1, 0] > 0
