@@ -1,0 +1,156 @@
+"""Bundles as users run them: the real command line, with weights and scans that take seconds."""
+
+import csv
+import logging
+import os
+import runpy
+import subprocess
+import sys
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import pytest
+
+from common.phantom.export import write_phantom_case
+from common.phantom.patient import SEED_RANGES
+from common.tables.ct_rate import CT_RATE_LABELS
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
+ENVIRONMENT = {
+    **os.environ,
+    "MONAI_FAIL_ON_DUPLICATE_CONFIG": "1",
+    "OMP_NUM_THREADS": "1",
+    "PYTHONPATH": str(REPOSITORY),
+}
+TINY_TRAINING = (
+    "--num_epochs", "1", "--cases_per_epoch", "2", "--num_training", "4", "--num_validation", "2",
+    "--batch_size", "2", "--num_workers", "0",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def error(self) -> str:
+        """Its one line of error; fails where there is not exactly one, or a traceback."""
+        assert "Traceback" not in self.err, self.err
+        lines = [line for line in self.err.splitlines() if line.startswith("error: ")]
+        assert len(lines) == 1, self.err
+        assert self.code != 0
+        return lines[0]
+
+
+def command(names, options, *, configs=CT_SCROLL / "configs"):
+    """`run --config_file ...` as the README writes it."""
+    files = [str(configs / f"{name}.json") for name in names]
+    return ["run", "--config_file", files[0] if len(files) == 1 else str(files), *map(str, options)]
+
+
+@pytest.fixture
+def run_bundle(monkeypatch, capsys):
+    """Run `python -m monai.bundle run` in this process: `run_bundle("inference")(*options)`."""
+    monkeypatch.setenv("MONAI_FAIL_ON_DUPLICATE_CONFIG", "1")
+    root = logging.getLogger()
+    before = list(root.handlers), root.level
+
+    def for_configs(*names):
+        def run(*options):
+            with monkeypatch.context() as patch:
+                patch.setattr(sys, "argv", ["monai.bundle", *command(names, options)])
+                patch.setattr(sys, "path", list(sys.path))
+                patch.setattr(sys, "excepthook", sys.__excepthook__)
+                capsys.readouterr()
+                try:
+                    runpy.run_module("monai.bundle", run_name="__main__", alter_sys=True)
+                    code = 0
+                except Exception:
+                    sys.excepthook(*sys.exc_info())
+                    code = 1
+                return Ended(code, *capsys.readouterr())
+
+        return run
+
+    yield for_configs
+    root.handlers, root.level = before
+
+
+@pytest.fixture
+def start_bundle():
+    """Run the same in a process of its own: `start_bundle("inference")(*options, cwd=...)`."""
+
+    def for_configs(*names, launcher=("-m", "monai.bundle"), configs=CT_SCROLL / "configs"):
+        def run(*options, cwd=REPOSITORY):
+            done = subprocess.run(
+                [sys.executable, *launcher, *command(names, options, configs=configs)],
+                cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
+            )  # fmt: skip
+            return Ended(done.returncode, done.stdout, done.stderr)
+
+        return run
+
+    return for_configs
+
+
+@pytest.fixture(scope="session")
+def scans(tmp_path_factory):
+    """A folder of five coarse phantoms: `one.nii.gz` to `five.nii.gz`; not to be changed."""
+    folder = tmp_path_factory.mktemp("scans")
+    seeds = SEED_RANGES["example"]
+    for name, seed in zip(("one", "two", "three", "four", "five"), seeds, strict=False):
+        path = write_phantom_case(folder / "made", seed, spacing_mm=(5.0, 5.0, 8.0))
+        path.rename(folder / f"{name}.nii.gz")
+    for leftover in (folder / "made").iterdir():
+        leftover.unlink()
+    (folder / "made").rmdir()
+    return folder
+
+
+@pytest.fixture
+def five_scans(tmp_path, scans):
+    """A copy of the five scans that a test may spoil."""
+    folder = tmp_path / "five"
+    folder.mkdir()
+    for path in scans.iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+@pytest.fixture
+def quick(tiny_card, tmp_path):
+    """Options for inference with tiny weights, results to `tmp_path/out`, without figures."""
+    return ["--weights", tiny_card.path, "--output_dir", tmp_path / "out", "--figures", "False"]
+
+
+@pytest.fixture
+def quick_training(tiny_card, tmp_path):
+    """Options for one epoch of a tiny network on four phantoms, results to `tmp_path/run`."""
+    preset = tiny_card.path.with_suffix("")
+    return ["--preset", preset, "--output_dir", tmp_path / "run", *TINY_TRAINING]
+
+
+@pytest.fixture
+def quick_list_training(tiny_card, tmp_path, scans):
+    """For `ct_rate`: a list that has the five scans as those of sixty patients."""
+    rows = [
+        {"image": f"{name}.nii.gz", "patient_id": f"p{number}", **dict.fromkeys(CT_RATE_LABELS, 0)}
+        for number, name in zip(range(60), cycle(("one", "two", "three", "four", "five")))
+    ]
+    for number, row in enumerate(rows):
+        row.update({label: (number >> place % 3) % 2 for place, label in enumerate(CT_RATE_LABELS)})
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
+    return [
+        "--preset", tiny_card.path.with_suffix(""), "--output_dir", tmp_path / "run",
+        "--dataset_dir", scans, "--labels_file", tmp_path / "labels.csv",
+        "--validation_fraction", "0.1", "--initial_weights", "", "--num_workers", "0",
+    ]  # fmt: skip

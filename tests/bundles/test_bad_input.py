@@ -1,0 +1,172 @@
+"""What users get wrong: one clear line, a non-zero exit, nothing half-written."""
+
+import gzip
+import os
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from common.results.atomic import PARTIAL
+
+
+@pytest.fixture
+def refused(run_bundle, quick, tmp_path):
+    """Run inference that must fail; gives its line, and checks that nothing is left half-done."""
+
+    def run(*options):
+        line = run_bundle("inference")(*quick, *options).error
+        left = [path.name for path in tmp_path.rglob("*")]
+        assert not [name for name in left if name.startswith(PARTIAL) or name == "result.json"]
+        return line
+
+    return run
+
+
+def write(path, voxels, *, spacing_mm=(5, 5, 8)):
+    nib.save(nib.Nifti1Image(voxels, np.diag([*spacing_mm, 1])), path)
+    return path
+
+
+@pytest.fixture
+def scan(five_scans):
+    return five_scans / "one.nii.gz"
+
+
+def test_truncated_gzip(refused, scan):
+    content = scan.read_bytes()
+    scan.write_bytes(content[: len(content) // 2])
+    assert "one.nii.gz" in refused("--input", scan)
+
+
+def test_gzip_that_is_none(refused, scan):
+    scan.write_bytes(b"not a gzip file at all" * 50)
+    assert "one.nii.gz" in refused("--input", scan)
+
+
+def test_empty_file(refused, scan):
+    scan.write_bytes(b"")
+    assert "one.nii.gz" in refused("--input", scan)
+
+
+def test_empty_folder(refused, tmp_path):
+    (tmp_path / "nothing").mkdir()
+    line = refused("--input", tmp_path / "nothing")
+    assert "must hold at least one CT, got an empty folder" in line
+
+
+def test_8_bit_image(refused, tmp_path):
+    ramp = np.arange(64 * 64 * 30, dtype=np.int64).reshape(64, 64, 30) % 256
+    assert "CT" in refused("--input", write(tmp_path / "grey.nii.gz", ramp.astype(np.uint8)))
+
+
+def test_mr(refused, tmp_path):
+    signal = np.zeros((64, 64, 30), np.int16)
+    signal[16:48, 16:48] = np.arange(32 * 32 * 30).reshape(32, 32, 30) % 900
+    assert "CT" in refused("--input", write(tmp_path / "t1.nii.gz", signal))
+
+
+def test_nan(refused, scan, tmp_path):
+    voxels = np.asarray(nib.load(scan).dataobj, np.float32)
+    voxels[3:6] = np.nan
+    assert "NaN" in refused("--input", write(tmp_path / "holes.nii.gz", voxels))
+
+
+def test_one_slice(refused, scan, tmp_path):
+    voxels = np.asarray(nib.load(scan).dataobj)[:, :, :1]
+    assert "slice" in refused("--input", write(tmp_path / "flat.nii.gz", voxels))
+
+
+def test_wrong_suffix(refused, tmp_path):
+    (tmp_path / "scan.mha").write_bytes(b"ObjectType = Image\n")
+    assert "MetaImage (.mha) is not accepted" in refused("--input", tmp_path / "scan.mha")
+
+
+def test_missing_path_names_what_is_near(refused, five_scans):
+    line = refused("--input", five_scans / "oen.nii.gz")
+    assert "input must exist" in line
+    assert "did you mean one.nii.gz" in line
+
+
+def test_a_number_as_input_is_a_path(refused):
+    assert "input must exist, got 12" in refused("--input", "12")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is denied to root")
+def test_file_without_permission(refused, scan):
+    scan.chmod(0)
+    assert "permission denied" in refused("--input", scan)
+
+
+def test_denied_file(refused, scan, monkeypatch):
+    monkeypatch.setattr("common.cases.os.access", lambda *_: False)
+    assert "permission denied" in refused("--input", scan)
+
+
+def test_path_with_spaces_and_umlauts_works(run_bundle, quick, scan, tmp_path):
+    place = tmp_path / "Dr. Müller, Röntgen (1)"
+    place.mkdir()
+    scan.rename(place / "Thorax größer.nii.gz")
+    assert run_bundle("inference")(*quick, "--input", place).code == 0
+    assert (tmp_path / "out" / "Thorax_groesser" / "result.json").is_file()
+
+
+def test_mistyped_override(refused, tmp_path):
+    assert "did you mean --input?" in refused("--inptu", "phantom")
+    assert not (tmp_path / "out").exists()
+
+
+def test_weights_that_are_not_there(refused, scan):
+    assert "weights must name a card" in refused("--input", scan, "--weights", "nowhere.json")
+
+
+def test_weights_that_are_no_card(refused, scan):
+    assert "card must be readable JSON" in refused("--input", scan, "--weights", scan)
+
+
+def test_weights_of_another_hash(refused, scan, tiny_card):
+    tiny_card.tensors.write_bytes(b"other")
+    assert "match the card's sha256" in refused("--input", scan)
+
+
+def test_file_in_the_way_of_the_output(refused, scan, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    line = refused("--input", scan, "--output_dir", tmp_path / "taken")
+    assert "output_dir must be a folder that can be written" in line
+    assert (tmp_path / "taken").read_text() == "a file"
+
+
+def test_file_in_the_way_of_the_phantom(refused, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    assert "can be written" in refused("--output_dir", tmp_path / "taken")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "rule"),
+    [
+        ("--precision", "fp8", "precision must be one of auto, fp32, bf16, got fp8"),
+        ("--backend", "tensorrt", "backend must be one of eager, compile, openvino, got tensorrt"),
+        ("--device", "gpu", "device must be one that torch can use here, got gpu"),
+        ("--device", "cuda:99", "device must be one that torch can use here, got cuda:99"),
+        ("--device", "meta", "device must hold numbers, got meta"),
+        ("--num_workers", "-1", "num_workers must be 0 or more, got -1"),
+    ],
+)
+def test_wrong_value(refused, scan, option, value, rule):
+    assert rule in refused("--input", scan, option, value)
+
+
+def test_gzip_of_something_else(refused, tmp_path):
+    path = tmp_path / "text.nii.gz"
+    path.write_bytes(gzip.compress(b"hello" * 200))
+    assert "text.nii.gz" in refused("--input", path)
+
+
+def test_a_mistyped_override_in_a_process_of_its_own(start_bundle, quick):
+    ended = start_bundle("inference")(*quick, "--wieghts", "demo")
+    assert "did you mean --weights?" in ended.error
+
+
+def test_a_damaged_scan_in_a_process_of_its_own(start_bundle, quick, scan):
+    scan.write_bytes(scan.read_bytes()[:-3000])
+    assert "one.nii.gz" in start_bundle("inference")(*quick, "--input", scan).error

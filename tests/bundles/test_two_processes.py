@@ -1,0 +1,50 @@
+"""Two processes that torchrun starts share the work and give one answer."""
+
+import csv
+
+import pytest
+import torch
+
+from common.weights import read_card
+
+TORCHRUN = (
+    "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "monai.bundle",
+)  # fmt: skip
+
+
+@pytest.fixture
+def start_two(start_bundle):
+    return lambda *names: start_bundle(*names, launcher=TORCHRUN)
+
+
+def states(output_dir):
+    with (output_dir / "summary.csv").open() as file:
+        return {row["case_id"]: row["status"] for row in csv.DictReader(file)}
+
+
+def test_two_processes_share_a_batch_and_one_failure_fails_the_run(
+    start_two, run_bundle, quick, five_scans, tmp_path
+):
+    broken = five_scans / "three.nii.gz"
+    broken.write_bytes(broken.read_bytes()[:-9])
+    ended = start_two("inference")(*quick, "--input", five_scans)
+    assert ended.code != 0
+    assert ended.err.count("error: 1 of ") == 1
+    assert ended.out.count("SYNTHETIC") == 1
+    assert ended.out.count("Results: ") == 1
+    finished = states(tmp_path / "out")
+    assert finished.pop("three") == "failed"
+    assert list(finished.values()) == ["finished"] * 4
+    alone = run_bundle("inference")(*quick, "--input", five_scans)
+    assert "4 cases were finished before" in alone.out
+
+
+def test_two_processes_train_one_network(start_two, quick_list_training, tmp_path):
+    options = ("--num_epochs", 1, "--batch_size", 9, "--validation_fraction", 0.117)
+    ended = start_two("inference", "train", "ct_rate", "multi_gpu")(*quick_list_training, *options)
+    assert ended.code == 0, ended.err
+    card = read_card(tmp_path / "run" / "model.json")
+    assert card.content["score"]["num_cases"] == 7  # 4 of one process, 3 of the other
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert state["trainer"]["epoch_length"] == 3  # 53 cases, 9 per process and step
+    assert not [key for key in state["network"] if key.startswith("module.")]
