@@ -21,7 +21,7 @@ def start(options, log):
 
 def wait_for(text, log, process):
     """Return once `text` stands in a growing log."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while text not in log.read_text():
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < end, log.read_text()
