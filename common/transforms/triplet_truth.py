@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from monai.transforms import Transform
 
+from ..errors import InputError
 from ..results.classification import triplet_centres_world_mm
 
 
@@ -31,11 +32,22 @@ class TripletTruthd(Transform):
         self.labels = list(labels)
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Make `label` `(1 + T, L)`, float32: the scan first, then its triplets from the feet."""
+        """Make `label` `(1 + T, L)`, float32: the scan first, then its triplets from the feet.
+
+        Raises:
+            InputError: If the scan's truth is not known slice by slice.
+        """
         image = data["image"]
         centres = triplet_centres_world_mm(image.affine, image.shape[-3:])[:, 2]
         half_mm = 1.5 * float(np.linalg.norm(image.affine[:3, 0]))
-        extents = json.loads(data["scan_facts"])["extents_z_world_mm"]
+        facts = json.loads(data["scan_facts"])
+        if "extents_z_world_mm" not in facts:
+            msg = (
+                f"train.json alone must have phantoms, got {facts.get('path', 'a scan')}, whose "
+                "findings are not known slice by slice; add ct_rate.json to config_file"
+            )
+            raise InputError(msg)
+        extents = facts["extents_z_world_mm"]
         shown = np.zeros((len(centres), len(self.labels)), np.float32)
         for column, label in enumerate(self.labels):
             for low, high in extents.get(label, ()):

@@ -3,9 +3,11 @@
 import json
 
 import numpy as np
+import pytest
 import torch
 from monai.data import MetaTensor
 
+from common.errors import InputError
 from common.phantom import CT_RATE_LABELS, make_chest
 from common.transforms.preprocessing import ct_preprocessing
 from common.transforms.triplet_truth import TripletTruthd
@@ -47,3 +49,9 @@ def test_a_phantoms_nodule_is_in_the_triplets_that_show_it():
     assert truth[1:].sum(dim=0).nonzero().flatten().tolist() == [
         CT_RATE_LABELS.index("Lung nodule")
     ]
+
+
+def test_error_names_the_overlay_for_real_scans():
+    data = {**scan({}), "scan_facts": json.dumps({"path": "train_1_a_1.nii.gz"})}
+    with pytest.raises(InputError, match=r"got train_1_a_1.nii.gz.*add ct_rate.json"):
+        TripletTruthd(labels=["A"])(data)
