@@ -13,18 +13,28 @@ from torch import nn
 from common.errors import InputError
 from common.handlers.epoch_seed import EpochSeed
 from common.handlers.run_checkpoint import RunCheckpoint
+from tests.handlers.conftest import build_trainer
+
+
+def start_trainer(max_epochs, path, *, resume=True, **options):
+    """A trainer that keeps its state in `path`."""
+    trainer, state = build_trainer(max_epochs, handlers=[EpochSeed(seed=1)], **options)
+    RunCheckpoint(path=path, objects=state, resume=resume).attach(trainer)
+    return trainer, state
+
+
+def run_and_die(path, num_workers, moment, number):
+    """Train in a process of its own, to be killed the `number`-th time at `moment`."""
+    trainer, _ = start_trainer(4, path, num_workers=num_workers)
+    trainer.add_event_handler(
+        Events[moment](once=number), lambda _: os.kill(os.getpid(), signal.SIGKILL)
+    )
+    trainer.run()
 
 
 @pytest.fixture
-def start(make_trainer):
-    """A trainer that keeps its state in `path`."""
-
-    def build(max_epochs, path, *, resume=True, **options):
-        trainer, state = make_trainer(max_epochs, handlers=[EpochSeed(seed=1)], **options)
-        RunCheckpoint(path=path, objects=state, resume=resume).attach(trainer)
-        return trainer, state
-
-    return build
+def start():
+    return start_trainer
 
 
 @pytest.mark.parametrize(
@@ -38,17 +48,12 @@ def start(make_trainer):
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     start, numbers, tmp_path, num_workers, moment
 ):
-    def run_and_die():
-        trainer, _ = start(4, tmp_path / "killed.pt", num_workers=num_workers)
-        number = 8 if moment == Events.ITERATION_COMPLETED else 3  # both in the third epoch
-        trainer.add_event_handler(
-            moment(once=number), lambda _: os.kill(os.getpid(), signal.SIGKILL)
-        )
-        trainer.run()
-
-    child = multiprocessing.get_context("fork").Process(target=run_and_die)
+    number = 8 if moment == Events.ITERATION_COMPLETED else 3  # both in the third epoch
+    child = multiprocessing.get_context("spawn").Process(
+        target=run_and_die, args=(tmp_path / "killed.pt", num_workers, moment.name, number)
+    )
     child.start()
-    child.join(30)
+    child.join(120)
     assert child.exitcode == -signal.SIGKILL
     resumed, resumed_state = start(4, tmp_path / "killed.pt", num_workers=num_workers)
     first = []
