@@ -316,24 +316,27 @@ def read_key_map(path: str | Path, layout: str) -> list[list[str]]:
 
 
 def save_weights(network: nn.Module, content: Mapping[str, Any], path: Path) -> Card:
+    """Write a network's weights and their card, see `save_state`."""
+    return save_state(network.state_dict(), content, path)
+
+
+def save_state(state: Mapping[str, Tensor], content: Mapping[str, Any], path: Path) -> Card:
     """Write tensors and card side by side; the card last, so that a card is never alone.
 
     Args:
-        network: Its state dict is saved.
+        state: A network's state dict.
         content: The card without `tensors` and `sha256`.
         path: The card's path, `.json`. Tensors go to `.safetensors` beside a card named `demo`
             and to `.pt`, which MONAI's own tools read, beside any other.
     """
-    state = {
-        key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()
-    }
+    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     tensors = path.with_suffix(".safetensors" if path.stem == "demo" else ".pt")
     with replacing(tensors) as temporary:
         if tensors.suffix == ".safetensors":
-            safetensors.torch.save_file(state, temporary)
+            safetensors.torch.save_file(plain, temporary)
         else:
             archive = io.BytesIO()  # a file's own name would stand in it, and change its hash
-            torch.save(state, archive)
+            torch.save(plain, archive)
             temporary.write_bytes(archive.getbuffer())
     full = {**content, "tensors": tensors.name, "sha256": file_sha256(tensors)}
     write_json(path, full)

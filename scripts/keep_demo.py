@@ -12,11 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-
 from common.errors import InputError
-from common.results.atomic import replacing, write_json
-from common.weights import file_sha256, read_card, read_tensors
+from common.weights import read_card, read_tensors, save_state
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -28,17 +25,8 @@ def keep(bundle: str, card_path: Path, metrics_path: Path) -> Path:
         raise InputError(msg)
     metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
     demo = REPOSITORY / "bundles" / bundle / "models" / "demo.json"
-    tensors = demo.with_suffix(".safetensors")
-    with replacing(tensors) as partial:
-        safetensors.torch.save_file(read_tensors(card.tensors), partial)
-    content = {
-        **card.content,
-        "score": {"data": "held-out synthetic phantoms", **score_of(metrics)},
-        "tensors": tensors.name,
-        "sha256": file_sha256(tensors),
-    }
-    write_json(demo, content)
-    return demo
+    score = {"data": "held-out synthetic phantoms", **score_of(metrics)}
+    return save_state(read_tensors(card.tensors), {**card.content, "score": score}, demo).path
 
 
 def score_of(metrics: dict[str, Any]) -> dict[str, Any]:

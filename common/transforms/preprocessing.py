@@ -215,28 +215,11 @@ def _checked_range(values: Sequence[float] | None, name: str) -> tuple[float, fl
     return float(values[0]), float(values[1])
 
 
-def ct_preprocessing(
-    *,
-    keys: str | Sequence[str] = "image",
-    axcodes: Sequence[str] = "SLP",
-    spacing_mm: Sequence[float] = (1.5, 0.75, 0.75),
-    size: Sequence[int | None] | None = None,
-    hu_window: Sequence[float] | None = (-1000.0, 200.0),
-    output_range: Sequence[float] | None = (-0.449, 0.551),
-    grid: GridKind = "half_pixel",
-    pad_multiple: Sequence[int] = (1, 1, 1),
-    check_hu: bool = True,
-) -> Compose:
-    """`ReadCTd` and `PreprocessCTd`, for use from JSON; see there for the arguments."""
-    step = PreprocessCTd(
-        keys,
-        axcodes=axcodes,
-        spacing_mm=spacing_mm,
-        size=size,
-        hu_window=hu_window,
-        output_range=output_range,
-        grid=grid,
-        pad_multiple=pad_multiple,
-        check_hu=check_hu,
-    )
-    return Compose([ReadCTd(keys), step])
+def ct_preprocessing(*, keys: str | Sequence[str] = "image", **settings: Any) -> Compose:
+    """`ReadCTd` and `PreprocessCTd` in a row.
+
+    Args:
+        keys: Where the scan is.
+        settings: Of `PreprocessCTd`.
+    """
+    return Compose([ReadCTd(keys), PreprocessCTd(keys, **settings)])
