@@ -10,8 +10,9 @@ demo: .venv          ## a phantom through the bundle with the demo weights
 	$(PYTHON) -m monai.bundle run --config_file $(CONFIGS)/inference.json
 evaluate: .venv      ## the demo weights on 200 held-out phantoms
 	$(PYTHON) -m monai.bundle run --config_file "['$(CONFIGS)/inference.json','$(CONFIGS)/evaluate.json']"
-train: .venv         ## train the demo weights again
-	$(PYTHON) -m monai.bundle run --config_file "['$(CONFIGS)/inference.json','$(CONFIGS)/train.json']"
+train: .venv         ## train the demo weights again: the encoder first, then the rest
+	$(PYTHON) -m monai.bundle run --config_file "['$(CONFIGS)/inference.json','$(CONFIGS)/train.json','$(CONFIGS)/pretrain.json']"
+	$(PYTHON) -m monai.bundle run --config_file "['$(CONFIGS)/inference.json','$(CONFIGS)/train.json','$(CONFIGS)/head_only.json']" --initial_weights runs/$(BUNDLE)_encoder/model.json
 test: .venv          ## all tests
 	$(PYTHON) -m pytest
 check: .venv         ## lint, format, types

@@ -13,7 +13,7 @@ from .acceleration import choose_precision
 
 
 class AutocastInferer(Inferer):
-    """Apply the network under torch's autocast; answers are float32.
+    """Apply the network under torch's autocast; answers are float32, one tensor or several.
 
     bf16 has float32's range, so no loss scaling is needed.
 
@@ -28,9 +28,12 @@ class AutocastInferer(Inferer):
         self.precision = choose_precision(precision, self.device)
 
     def __call__(
-        self, inputs: Tensor, network: Callable[..., Tensor], *args: Any, **kwargs: Any
-    ) -> Tensor:
-        """Logits `(B, L)` of `inputs`, whatever shape the network takes."""
+        self, inputs: Tensor, network: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """What the network answers to `inputs`, such as logits `(B, L)`."""
         bf16 = self.precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-            return network(inputs.as_subclass(Tensor), *args, **kwargs).float()
+            answer = network(inputs.as_subclass(Tensor), *args, **kwargs)
+        if isinstance(answer, tuple):
+            return tuple(part.float() for part in answer)
+        return answer.float()

@@ -6,7 +6,7 @@ NIfTI or as DICOM writers leave them.
 
 from __future__ import annotations
 
-from urllib.parse import parse_qs, urlencode
+from urllib.parse import parse_qs
 
 import numpy as np
 
@@ -20,21 +20,16 @@ from .prevalence import draw_labels
 
 SLICE_SPACINGS_MM = (1.5, 2.0, 2.5, 3.0)
 ORIENTATIONS = ("LPS", "RAS", "LAS")
-# Streams of chance that `make_chest` does not draw from.
-_SCANNER_STREAM, _TWIN_STREAM = 11, 12
+_SCANNER_STREAM = 11  # a stream of chance that `make_chest` does not draw from
 
 
-def phantom_cases(
-    split: str, *, num: int, prevalence: float | None = None, twins: bool = False
-) -> list[Case]:
+def phantom_cases(split: str, *, num: int, prevalence: float | None = None) -> list[Case]:
     """Labelled synthetic patients of one split.
 
     Args:
         split: `train`, `validation`, `test` or `example`; no patient is in two of them.
         num: How many.
         prevalence: One share for all labels; that of `PREVALENCE` if None.
-        twins: Whether every second case is its predecessor's body with other findings, none of
-            them shared. A batch that holds both shows what a finding changes and nothing else.
 
     Returns:
         Cases of format `phantom`; their labels in official CT-RATE order.
@@ -49,9 +44,7 @@ def phantom_cases(
     if not 0 < num <= len(seeds):
         msg = f"num must be from 1 to {len(seeds)} for {split}, got {num}; ask for fewer phantoms"
         raise InputError(msg)
-    if not twins:
-        return [_case(seed, prevalence) for seed in seeds[:num]]
-    return [_case(seeds[index // 2], prevalence, twin=index % 2 == 1) for index in range(num)]
+    return [_case(seed, prevalence) for seed in seeds[:num]]
 
 
 def make_case_phantom(image: str) -> ChestPhantom:
@@ -62,9 +55,9 @@ def make_case_phantom(image: str) -> ChestPhantom:
     """
     seed_text, _, query = image.removeprefix("phantom:").partition("?")
     options = parse_qs(query)
-    if not seed_text.isdecimal() or options.keys() - {"prevalence", "twin"}:
+    if not seed_text.isdecimal() or options.keys() - {"prevalence"}:
         msg = (
-            "image must be phantom:<seed>, with prevalence=<share> and twin=1 after a ?, "
+            "image must be phantom:<seed>, with ?prevalence=<share> after it where wanted, "
             f"got {image}; use phantom_cases"
         )
         raise InputError(msg)
@@ -76,7 +69,7 @@ def make_case_phantom(image: str) -> ChestPhantom:
         seed=seed,
         spacing_mm=(in_plane, in_plane, float(rng.choice(SLICE_SPACINGS_MM))),
         axcodes=str(rng.choice(ORIENTATIONS)),
-        findings=_findings(seed, prevalence, twin="twin" in options),
+        findings=_findings(seed, prevalence),
     )
 
 
@@ -85,22 +78,16 @@ def read_phantom(image: str) -> Volume:
     return make_case_phantom(image).volume
 
 
-def _case(seed: int, prevalence: float | None, *, twin: bool = False) -> Case:
-    present = _findings(seed, prevalence, twin=twin)
-    options = {"prevalence": prevalence} if prevalence is not None else {}
-    query = urlencode({**options, "twin": 1} if twin else options)
+def _case(seed: int, prevalence: float | None) -> Case:
+    present = _findings(seed, prevalence)
     return Case(
-        case_id=f"phantom_{seed}_twin" if twin else f"phantom_{seed}",
-        image=f"phantom:{seed}?{query}" if query else f"phantom:{seed}",
+        case_id=f"phantom_{seed}",
+        image=f"phantom:{seed}" + ("" if prevalence is None else f"?prevalence={prevalence}"),
         format="phantom",
         patient_id=f"phantom_{seed}",
         label=[float(label in present) for label in CT_RATE_LABELS],
     )
 
 
-def _findings(seed: int, prevalence: float | None, *, twin: bool) -> tuple[str, ...]:
-    own = draw_labels(np.random.default_rng([seed, 0]), prevalence)
-    if not twin:
-        return own
-    others = draw_labels(np.random.default_rng([seed, _TWIN_STREAM]), prevalence)
-    return tuple(label for label in others if label not in own)
+def _findings(seed: int, prevalence: float | None) -> tuple[str, ...]:
+    return draw_labels(np.random.default_rng([seed, 0]), prevalence)

@@ -21,7 +21,7 @@ from ..errors import InputError
 from ..tables.ct_rate import CT_RATE_LABELS
 from ..volume import Volume
 from .branches import bronchus_strokes, bronchus_tubes, grow, vessel_strokes
-from .extent import extents_since, marks
+from .extent import marks, points_since
 from .fields import Space, make_frame, soft_tissue
 from .findings_lung import (
     add_atelectasis,
@@ -200,7 +200,7 @@ def make_chest(
         "format": "phantom",
         "modality": "CT",
         "patient_id": f"phantom_{seed}",
-        "extents_z_world_mm": scene.extents_z_world_mm,
+        "points_world_mm": scene.points_world_mm,
     }
     return ChestPhantom(Volume(voxels, lattice.matrix, facts=facts), patient, scene)
 
@@ -215,15 +215,15 @@ def make_scene(patient: Patient, labels: Iterable[str]) -> Scene:
     before = marks(scene)
     add_lymph_nodes(scene, nodes, enlarged="Lymphadenopathy" in present)
     if "Lymphadenopathy" in present:
-        heights = extents_since(scene, before, "Lymphadenopathy")
-        scene.extents_z_world_mm["Lymphadenopathy"] = heights
+        points = points_since(scene, before, "Lymphadenopathy")
+        scene.points_world_mm["Lymphadenopathy"] = points
     late = [label for label in CT_RATE_LABELS if label not in _DRAWING_ORDER]
     for label in (*_DRAWING_ORDER, *late):
         if label in present and label in _ADD:
             rng = np.random.default_rng([patient.seed, 2, CT_RATE_LABELS.index(label)])
             before = marks(scene)
             _ADD[label](scene, rng)
-            scene.extents_z_world_mm[label] = extents_since(scene, before, label)
+            scene.points_world_mm[label] = points_since(scene, before, label)
     return scene
 
 

@@ -199,7 +199,7 @@ class Scene:
         bronchi: How the bronchi look.
         findings: Truth.
         measured: Edits whose volume and centre are to be measured, by index into `findings`.
-        extents_z_world_mm: By label, lowest and highest point of each thing drawn for it.
+        points_world_mm: By label, points within what was drawn for it, see `extent`.
     """
 
     patient: Patient
@@ -210,7 +210,7 @@ class Scene:
     bronchi: Bronchi = field(default_factory=Bronchi)
     findings: list[Finding] = field(default_factory=list)
     measured: dict[int, Region | Solid] = field(default_factory=dict)
-    extents_z_world_mm: dict[str, list[tuple[float, float]]] = field(default_factory=dict)
+    points_world_mm: dict[str, list[list[float]]] = field(default_factory=dict)
 
     @cached_property
     def heart(self) -> Heart:

@@ -22,7 +22,6 @@ def labelled_cases(
     labels_file: str = "",
     num_phantoms: int = 1,
     prevalence: float | None = None,
-    twins: bool = False,
     validation_fraction: float = 0.05,
     seed: int = 0,
 ) -> list[Case]:
@@ -38,7 +37,6 @@ def labelled_cases(
             `test`.
         num_phantoms: How many synthetic patients.
         prevalence: Of every label in synthetic patients; realistic if None.
-        twins: See `phantom_cases`.
         validation_fraction: Share of patients kept out of training.
         seed: Of the split.
 
@@ -46,7 +44,7 @@ def labelled_cases(
         InputError: If the tables or all volumes are missing, or a case has no label.
     """
     if str(dataset_dir) == "phantom":
-        return phantom_cases(split, num=num_phantoms, prevalence=prevalence, twins=twins)
+        return phantom_cases(split, num=num_phantoms, prevalence=prevalence)
     folder = Path(dataset_dir)
     table = folder / labels_file if labels_file else _ct_rate_labels(folder, split)
     published = "valid" if split == "test" else "train"

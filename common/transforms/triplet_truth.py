@@ -1,6 +1,6 @@
-"""Which findings each slice triplet shows, for scans whose truth is known slice by slice.
+"""Which findings each slice triplet shows, and where, for scans whose truth is known in space.
 
-Shapes: T slice triplets, L labels.
+Shapes: T slice triplets, L labels, h w cells of a picture.
 """
 
 from __future__ import annotations
@@ -14,43 +14,48 @@ import torch
 from monai.transforms import Transform
 
 from ..errors import InputError
-from ..results.classification import triplet_centres_world_mm
 
 
 class TripletTruthd(Transform):
-    """Put each triplet's truth below the scan's own in `label`.
+    """Say for each cell of each triplet which findings reach into it.
 
-    Reads `label` `(L,)`, the preprocessed `image` with its affine, and from `scan_facts` the
-    heights that each finding takes (`extents_z_world_mm`), which only phantoms have. A triplet
-    shows a finding where the finding reaches into its three slices.
+    A cell is what one place of the slice encoder's map looks at first: a square of `stride_px`,
+    centred on a multiple of it. Reads the preprocessed `image` `(1, D, H, W)` with its affine,
+    and from `scan_facts` points within the findings (`points_world_mm`), which only phantoms have.
 
     Args:
         labels: L names in channel order.
+        stride_px: Pixels from one place of the encoder's map to the next.
     """
 
-    def __init__(self, *, labels: Sequence[str]) -> None:
+    def __init__(self, *, labels: Sequence[str], stride_px: int = 32) -> None:
         self.labels = list(labels)
+        self.stride_px = stride_px
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        """Make `label` `(1 + T, L)`, float32: the scan first, then its triplets from the feet.
+        """Add `where` `(T, L, h, w)`, uint8, 1 where a finding is; triplets from the feet.
 
         Raises:
-            InputError: If the scan's truth is not known slice by slice.
+            InputError: If the scan's truth is not known in space.
         """
         image = data["image"]
-        centres = triplet_centres_world_mm(image.affine, image.shape[-3:])[:, 2]
-        half_mm = 1.5 * float(np.linalg.norm(image.affine[:3, 0]))
         facts = json.loads(data["scan_facts"])
-        if "extents_z_world_mm" not in facts:
+        if "points_world_mm" not in facts:
             msg = (
-                f"train.json alone must have phantoms, got {facts.get('path', 'a scan')}, whose "
-                "findings are not known slice by slice; add ct_rate.json to config_file"
+                f"pretrain.json must have phantoms, got {facts.get('path', 'a scan')}, of whose "
+                "findings no place is known; take train.json with ct_rate.json"
             )
             raise InputError(msg)
-        extents = facts["extents_z_world_mm"]
-        shown = np.zeros((len(centres), len(self.labels)), np.float32)
+        to_index = np.linalg.inv(np.asarray(image.affine, dtype=np.float64))
+        step = np.array([3, self.stride_px, self.stride_px])
+        t, h, w = -(-np.asarray(image.shape[-3:]) // step)
+        where = np.zeros((t, len(self.labels), h, w), np.uint8)
         for column, label in enumerate(self.labels):
-            for low, high in extents.get(label, ()):
-                shown[(centres + half_mm > low) & (centres - half_mm < high), column] = 1
-        scan = torch.as_tensor(data["label"], dtype=torch.float32)
-        return {**data, "label": torch.cat([scan[None], torch.from_numpy(shown)])}
+            points = np.reshape(facts["points_world_mm"].get(label, ()), (-1, 3))
+            index = points @ to_index[:3, :3].T + to_index[:3, 3]
+            # a triplet is centred on its second slice, a cell on its first pixel
+            cell = np.rint((index - [1, 0, 0]) / step).astype(int)
+            within = ((cell >= 0) & (cell < [t, h, w])).all(axis=1)
+            triplet, row, col = cell[within].T
+            where[triplet, column, row, col] = 1
+        return {**data, "where": torch.from_numpy(where)}

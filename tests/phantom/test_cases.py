@@ -51,14 +51,6 @@ def test_scans_differ_as_scans_do():
     assert all(0.75 <= i <= 1.5 and i == j and 1.5 <= k <= 3.0 for i, j, k in grids)
 
 
-def test_twins_share_a_body_and_no_finding():
-    one, twin, other = phantom_cases("train", num=3, prevalence=0.5, twins=True)
-    assert one["patient_id"] == twin["patient_id"] != other["patient_id"]
-    assert one["case_id"] != twin["case_id"]
-    assert not np.any(np.array(one["label"]) * np.array(twin["label"]))
-    assert make_case_phantom(twin["image"]).labels.tolist() == twin["label"]
-
-
 def test_unknown_split_is_refused():
     with pytest.raises(InputError, match="split must be one of train, validation, test, example"):
         phantom_cases("valid", num=1)
