@@ -44,11 +44,14 @@ class Rejection:
         reason: Why, in one clause.
         damaged: Whether it looks like a scan that cannot be read, rather than like something else.
             A run then ends as one in which a case failed.
+        is_volume: Whether it holds a volume or could; a text or a picture among the scans is not
+            worth a line of its own in a summary.
     """
 
     path: str
     reason: str
     damaged: bool = False
+    is_volume: bool = True
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"

@@ -92,9 +92,20 @@ def find_cases(
     else:
         path = existing(Path(str(input)).expanduser())  # fire reads a folder named 12 as a number
         cases = _from_folder(path, series) if path.is_dir() else _from_file(path, series, options)
-    for rejection in cases.rejected:
-        log.warning("left out %s", rejection)
+    _log(cases.rejected)
     return cases
+
+
+def _log(rejected: Iterable[Rejection]) -> None:
+    """Say each volume that was left out, and how many other files."""
+    others = []
+    for rejection in rejected:
+        if rejection.is_volume:
+            log.warning("left out %s", rejection)
+        else:
+            others.append(rejection)
+    if others:
+        log.warning("left out %d files that are no scans, such as %s", len(others), others[0])
 
 
 def existing(path: Path) -> Path:
@@ -246,34 +257,36 @@ def _list_files(folder: Path) -> tuple[list[Path], list[Rejection]]:
 def _sort_out(files: Iterable[Path]) -> tuple[list[Path], list[Path], list[Rejection]]:
     volumes, dicom_files, others = [], [], []
     for path in files:
-        refusal = ""
         if format_of(path) is not None:
             volumes.append(path)
             continue
         try:
-            refusal = "" if is_dicom(path) else _what_it_is(path)
+            if is_dicom(path):
+                dicom_files.append(path)
+            else:
+                others.append(_other(path))
         except OSError as error:
-            refusal = (error.strerror or "cannot be read").lower()
-        if refusal:
-            others.append(Rejection(str(path), refusal))
-        else:
-            dicom_files.append(path)
+            others.append(Rejection(str(path), (error.strerror or "cannot be read").lower()))
     return volumes, dicom_files, others
 
 
-def _what_it_is(path: Path) -> str:
+def _other(path: Path) -> Rejection:
+    """What a file is that is neither DICOM nor of an accepted format."""
     suffix = path.suffix.lower()
     if suffix in OTHER_FORMATS:
-        return f"{OTHER_FORMATS[suffix]} ({suffix}) is not accepted; convert it to .nii.gz"
+        reason = f"{OTHER_FORMATS[suffix]} ({suffix}) is not accepted; convert it to .nii.gz"
+        return Rejection(str(path), reason)
     if suffix in OTHER_FILES:
-        return f"a {suffix} file is not a volume"
-    return f"neither DICOM nor a known suffix ({suffix or 'none'})"
+        reason = f"a {suffix} file is not a volume"
+    else:
+        reason = f"neither DICOM nor a known suffix ({suffix or 'none'})"
+    return Rejection(str(path), reason, is_volume=False)
 
 
 def _refusal(path: Path) -> Rejection | None:
     """Why a file is no case; None where it is one."""
     if format_of(path) is None:
-        return Rejection(str(path), _what_it_is(path))
+        return _other(path)
     try:
         reason = why_no_ct(_file_case(path))
         return Rejection(str(path), reason) if reason else None

@@ -101,6 +101,7 @@ class RunCheckpoint:
             self._refuse(f"epochs of {saved_length} batches instead of {epoch_length}")
         try:
             for name, part in parts.items():
+                self._check_length(name, part, state[name])
                 part.load_state_dict(state[name])
         except (RuntimeError, ValueError, KeyError) as error:
             first_line = str(error).splitlines()[0].rstrip(":")
@@ -115,6 +116,12 @@ class RunCheckpoint:
         parts = {name: _unwrapped(part) for name, part in self.objects.items()}
         scaler = getattr(engine, "scaler", None)
         return parts | ({"scaler": scaler} if scaler is not None else {}) | {"trainer": engine}
+
+    def _check_length(self, name: str, part: Any, state: Mapping[str, Any]) -> None:
+        """A schedule that ends, such as one cycle, has no learning rate for what comes after."""
+        planned = getattr(part, "total_steps", None)
+        if planned is not None and state.get("total_steps") != planned:
+            self._refuse(f"a {name} of {state.get('total_steps')} steps instead of {planned}")
 
     def _refuse(self, got: str, cause: Exception | None = None) -> NoReturn:
         msg = (

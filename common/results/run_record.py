@@ -115,7 +115,7 @@ def start_record(
 def unfinished_cases(cases: Sequence[Case], *, record: RunRecord) -> list[Case]:
     """This process's share of the cases that have no finished result of the same run settings.
 
-    Rejected files, if the list knows of any, are written down beside the results. What an earlier
+    Rejected volumes, if the list knows of any, are written down beside the results. What an earlier
     run left in the folder for cases that are not in this one's list stays, in `summary.csv` too.
     """
     if is_first_process() and isinstance(cases, CaseList):
@@ -128,14 +128,15 @@ def unfinished_cases(cases: Sequence[Case], *, record: RunRecord) -> list[Case]:
 
 
 def _write_rejections(cases: CaseList, record: RunRecord) -> None:
-    """One folder per rejected file, named by as much of its path as tells it from all others.
+    """One folder per rejected volume, named by as much of its path as tells it from all others.
 
     A damaged scan has the name that it will have as a case once it is mended.
     """
     taken = [[case["case_id"]] for case in cases]
-    wanted = [_longer_and_longer(rejection) for rejection in cases.rejected]
+    rejected = [rejection for rejection in cases.rejected if rejection.is_volume]
+    wanted = [_longer_and_longer(rejection) for rejection in rejected]
     names = unique_names([*taken, *wanted])[len(taken) :]
-    for name, rejection in zip(names, cases.rejected, strict=True):
+    for name, rejection in zip(names, rejected, strict=True):
         write_failure(
             record.folder(name),
             rejection.reason,

@@ -129,6 +129,19 @@ def test_single_mask_is_an_error(tmp_path: Path):
         find_cases(path)
 
 
+def test_files_that_are_no_scans_are_counted_in_one_line(tmp_path: Path, caplog):
+    write_nifti(tmp_path / "ct.nii.gz")
+    for name in ("notes.txt", "photo.png", "odd"):
+        (tmp_path / name).write_text("nothing")
+    (tmp_path / "scan.mha").write_text("nothing")
+    with caplog.at_level(logging.WARNING, "common.cases"):
+        cases = find_cases(tmp_path)
+    assert {Path(item.path).name for item in cases.rejected if item.is_volume} == {"scan.mha"}
+    first, second = caplog.messages
+    assert "scan.mha: MetaImage (.mha) is not accepted" in first
+    assert second.startswith("left out 3 files that are no scans, such as ")
+
+
 def test_folder_without_ct_says_what_is_there(tmp_path: Path):
     write_nifti(tmp_path / "mask.nii.gz", (CT > -800).astype(np.uint8))
     (tmp_path / "notes.txt").write_text("nothing")

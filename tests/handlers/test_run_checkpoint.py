@@ -179,6 +179,20 @@ def test_a_run_shorter_than_its_checkpoint_is_an_error(start, tmp_path):
         start(1, tmp_path / "run.pt")[0].run()
 
 
+def test_a_schedule_that_ends_elsewhere_is_an_error(tmp_path):
+    def start(num_steps):
+        trainer, state = build_trainer(1)
+        state["lr_scheduler"] = torch.optim.lr_scheduler.OneCycleLR(
+            state["optimizer"], 0.1, total_steps=num_steps
+        )
+        RunCheckpoint(path=tmp_path / "run.pt", objects=state).attach(trainer)
+        return trainer
+
+    start(9).run()
+    with pytest.raises(InputError, match="got a lr_scheduler of 9 steps instead of 12"):
+        start(12).run()
+
+
 @pytest.mark.parametrize("objects", [{"trainer": nn.Linear(1, 1)}, {"epochs": 3}])
 def test_an_object_without_state_or_named_trainer_is_an_error(tmp_path, objects):
     with pytest.raises(InputError, match="must have a state and not be named trainer or scaler"):

@@ -92,6 +92,12 @@ def test_rejected_files_are_written_down(begin, case, tmp_path):
     }
 
 
+def test_what_is_no_volume_is_not_written_down(begin, case, tmp_path):
+    rejected = [Rejection("in/notes.txt", "a .txt file is not a volume", is_volume=False)]
+    unfinished_cases(CaseList([case], rejected), record=begin())
+    assert statuses(tmp_path / "out") == {}
+
+
 def test_rejected_files_of_one_name_are_kept_apart(begin, case, tmp_path):
     rejected = [Rejection(f"in/{folder}/mask.nii", folder) for folder in ("ann", "bob")]
     unfinished_cases(CaseList([case], rejected), record=begin())
