@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import huggingface_hub
 import pytest
 import torch
 
 from common.networks.ct_scroll import ScrollClassifier
 from common.tables.ct_rate import CT_RATE_LABELS
 from common.weights import read_card, save_weights
+from tests.hub import running_hub
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / "shared"
@@ -80,3 +82,23 @@ def tiny_card(tmp_path, make_tiny_network, tiny_content):
     path = tmp_path / "weights" / "model.json"
     save_weights(make_tiny_network(), tiny_content, path)
     return read_card(path)
+
+
+@pytest.fixture
+def hub_cache(tmp_path, monkeypatch):
+    """An empty cache for what comes from the hub."""
+    cache = tmp_path / "hub_cache"
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    return cache
+
+
+@pytest.fixture
+def hub(hub_cache, monkeypatch):
+    """A hub of our own on 127.0.0.1, and nothing in the cache."""
+    with running_hub() as running:
+        monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", running.endpoint)
+        template = running.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+        monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+        yield running

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from ..errors import InputError
+from ..hub import fetch_file
 from ..weights import (
     load_state,
     load_weights,
@@ -77,19 +78,8 @@ def _load(network: nn.Module, source: str, key_map: str | Path, part: str) -> No
 
 
 def _from_hub(source: str) -> Path:
-    from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-
     parts = source.removeprefix(HUB_PREFIX).split("/", 2)
     if len(parts) < 3 or not all(parts):
         msg = f"initial_weights must be hf://<owner>/<repository>/<file>, got {source}; correct it"
         raise InputError(msg)
-    try:
-        return Path(hf_hub_download("/".join(parts[:2]), parts[2]))
-    except (HfHubHTTPError, HFValidationError, OSError) as error:
-        reason = str(error).splitlines()[0]
-        msg = (
-            f"initial_weights must be on the hub and reachable, got {source} ({reason}); "
-            "download the file yourself and give its path"
-        )
-        raise InputError(msg) from error
+    return fetch_file("/".join(parts[:2]), parts[2])

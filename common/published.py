@@ -1,0 +1,155 @@
+"""Published weights of a bundle: where they live, and how they become this bundle's own.
+
+`large_files.yml` says where; the keys are renamed by `models/key_map.json`; the card is
+`models/published.json`. What comes out is `models/model.pt` and `models/model.json`, which
+`--weights auto` prefers.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from monai.bundle import ConfigParser
+
+from .errors import InputError
+from .hub import fetch_file
+from .metrics.thresholds import ordered_thresholds
+from .weights import (
+    Card,
+    file_sha256,
+    load_state,
+    read_card,
+    read_key_map,
+    read_tensors,
+    rename_keys,
+    save_weights,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a checkpoint is published, as `large_files.yml` has it.
+
+    Attributes:
+        path: Where it goes, below the bundle.
+        url: The repository's page on the hub.
+        file: Name of the checkpoint there, or a pattern that fits it alone.
+        layout: Which of the key map's layouts it has.
+        revision: Branch, tag or commit.
+        thresholds: Name or pattern of a JSON with a threshold per label; empty if there is none.
+        hash_type: `sha256`.
+        hash_val: Of the checkpoint; empty if the publisher names none.
+    """
+
+    path: str
+    url: str
+    file: str
+    layout: str
+    revision: str = "main"
+    thresholds: str = ""
+    hash_type: str = "sha256"
+    hash_val: str = ""
+
+    @property
+    def repository(self) -> str:
+        """`<owner>/<name>` on the hub."""
+        return urlparse(self.url).path.strip("/")
+
+
+def read_source(bundle_root: str | Path) -> Source:
+    """Where a bundle's published weights live.
+
+    Raises:
+        InputError: If the bundle names no source.
+    """
+    path = Path(bundle_root) / "large_files.yml"
+    if not path.is_file():
+        msg = f"bundle must name where its weights are published, got no {path}; see bundles/"
+        raise InputError(msg)
+    (entry,) = ConfigParser.load_config_file(path)["large_files"]
+    return Source(**entry)
+
+
+def fetch_weights(bundle_root: str | Path) -> Card:
+    """Download a bundle's published weights and install them.
+
+    Raises:
+        InputError: If they cannot be had (see `fetch_file`), are not those that were installed
+            before, or do not fit (see `install_weights`).
+    """
+    source = read_source(bundle_root)
+    checkpoint = fetch_file(
+        source.repository, source.file, revision=source.revision, sha256=source.hash_val
+    )
+    digest = file_sha256(checkpoint)
+    installed = Path(bundle_root) / "models" / "model.json"
+    if installed.is_file():
+        before = read_card(installed).content.get("origin", {})
+        if before.get("url") == source.url and before["sha256"] != digest:
+            msg = (
+                f"{source.repository} must still have the weights of sha256 {before['sha256']}, "
+                f"got {digest}; if the publisher has replaced them, delete {installed} first"
+            )
+            raise InputError(msg)
+    thresholds = None
+    if source.thresholds:
+        thresholds = fetch_file(source.repository, source.thresholds, revision=source.revision)
+    origin = {"url": source.url, "revision": source.revision, "file": checkpoint.name}
+    return install_weights(
+        bundle_root, checkpoint, thresholds=thresholds, origin={**origin, "sha256": digest}
+    )
+
+
+def install_weights(
+    bundle_root: str | Path,
+    checkpoint: Path,
+    *,
+    thresholds: Path | None = None,
+    origin: dict[str, str] | None = None,
+) -> Card:
+    """Make a published checkpoint the bundle's own weights.
+
+    Args:
+        bundle_root: Folder with `configs` and `models`.
+        checkpoint: State dict in the published layout, `.pt`, `.pth` or `.safetensors`.
+        thresholds: JSON of label to probability, bare or under `thresholds`; 0.5 if not given.
+        origin: What the card says about where the file came from.
+
+    Returns:
+        The card, `models/model.json`.
+
+    Raises:
+        InputError: If a file is missing or damaged, any key or shape does not fit (all are
+            named), or the thresholds are not those of the card's labels.
+    """
+    root = Path(bundle_root)
+    models = root / "models"
+    if not checkpoint.is_file():
+        msg = f"checkpoint must be a file, got {checkpoint}; check the path"
+        raise InputError(msg)
+    config = ConfigParser(ConfigParser.load_config_file(root / "configs" / "inference.json"))
+    config["weights"] = str(models / "published.json")
+    config["bundle_root"] = str(root)
+    card, network = (config.get_parsed_content(key) for key in ("card", "network_def"))
+    layout = read_source(root).layout
+    state = rename_keys(read_tensors(checkpoint), read_key_map(models / "key_map.json", layout))
+    load_state(network, state)
+    content = dict(card.content)
+    if thresholds is not None:
+        content["thresholds"] = _thresholds(thresholds, card.labels)
+    content["origin"] = origin or {"file": checkpoint.name, "sha256": file_sha256(checkpoint)}
+    return save_weights(network, content, models / "model.json")
+
+
+def _thresholds(path: Path, labels: list[str]) -> dict[str, float]:
+    try:
+        given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"thresholds must be a JSON file, got {path} ({error}); check it"
+        raise InputError(msg) from error
+    values = ordered_thresholds(given.get("thresholds", given), labels)
+    return dict(zip(labels, values, strict=True))

@@ -1,0 +1,38 @@
+"""Install a bundle's published weights: `python scripts/fetch_weights.py ct_scroll`.
+
+They are downloaded from where `large_files.yml` says, checked, brought into the bundle's own layout
+and written to `models/model.pt` with their card; `--weights auto` then runs with them. A
+checkpoint that you have already is installed with `--from FILE`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from common.errors import InputError
+from common.published import fetch_weights, install_weights
+
+BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", help="folder name under bundles/, such as ct_scroll, or a path")
+    parser.add_argument("--from", dest="checkpoint", type=Path, help="a published checkpoint")
+    parser.add_argument("--thresholds", type=Path, help="with --from: the published thresholds")
+    arguments = parser.parse_args()
+    root = BUNDLES / arguments.bundle
+    try:
+        if arguments.checkpoint is None:
+            card = fetch_weights(root)
+        else:
+            card = install_weights(root, arguments.checkpoint, thresholds=arguments.thresholds)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(f"{card.path}: {card.name}, sha256 {card.sha256}")
+
+
+if __name__ == "__main__":
+    main()
