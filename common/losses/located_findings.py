@@ -1,4 +1,4 @@
-"""Focal loss of where findings are, with what is rare weighing as much as what is frequent.
+"""Loss of where findings are, whether they fill a lung or one place of thousands.
 
 Shapes: B batch, L labels, h w cells of a picture.
 """
@@ -11,18 +11,25 @@ from torch import Tensor, nn
 
 
 class LocatedFindingsLoss(nn.Module):
-    """Sum over the read-outs of `FindingLocator` of their focal loss per positive place.
+    """Balanced cross-entropy of each read-out of `FindingLocator`, with some focal loss.
 
-    Lin et al., arXiv 1708.02002: places that are right already weigh little, and the sum over all
-    places is divided by the number of those with the finding. A lung nodule, which is in one cell
-    of thousands, so counts as much as an effusion.
+    In balanced cross-entropy the places with a finding weigh as much in sum as those without: each
+    label counts alike, and what is spread out is learned first. The focal loss (Lin et al., arXiv
+    1708.02002), per place with the finding, is large where a few places look like a rare finding
+    and are not: a vessel for a nodule. Alone it leaves what is spread out behind.
 
     Args:
-        gamma: How fast the weight of a place falls with its being right; 0 is cross-entropy.
+        most_weight: Of a place with the finding in the balanced loss, against 1 of any other.
+        focal_weight: Of the focal loss, against 1 of the balanced.
+        gamma: How fast a place's weight in the focal loss falls with its being right.
     """
 
-    def __init__(self, *, gamma: float = 2.0) -> None:
+    def __init__(
+        self, *, most_weight: float = 100.0, focal_weight: float = 0.1, gamma: float = 2.0
+    ) -> None:
         super().__init__()
+        self.most_weight = most_weight
+        self.focal_weight = focal_weight
         self.focal = FocalLoss(gamma=gamma, reduction="none")
 
     def forward(self, logits: tuple[Tensor, Tensor, Tensor], truth: Tensor) -> Tensor:
@@ -49,13 +56,19 @@ class LocatedFindingsLoss(nn.Module):
         around = F.max_pool2d(truth, 3, stride=2, padding=1)
         anywhere = truth.amax(dim=(2, 3))
         return (
-            self._per_positive(fine, truth)
-            + self._per_positive(coarse, around)
-            + self._per_positive(whole, anywhere)
+            self._of_read_out(fine, truth)
+            + self._of_read_out(coarse, around)
+            + self._of_read_out(whole, anywhere)
         )
 
-    def _per_positive(self, logits: Tensor, truth: Tensor) -> Tensor:
-        """Mean over labels, `(B, L, ...)`, of the loss per place that has the finding."""
+    def _of_read_out(self, logits: Tensor, truth: Tensor) -> Tensor:
+        """Mean over labels `(B, L, ...)`."""
+        logits = logits.float()
         places = [axis for axis in range(truth.dim()) if axis != 1]
-        loss: Tensor = self.focal(logits.float(), truth)
-        return (loss.sum(dim=places) / truth.sum(dim=places).clamp(min=1)).mean()
+        positive = truth.sum(dim=places, keepdim=True).clamp(min=1)
+        negative = (1 - truth).sum(dim=places, keepdim=True)
+        weight = 1 + truth * ((negative / positive).clamp(1, self.most_weight) - 1)
+        entropy = F.binary_cross_entropy_with_logits(logits, truth, weight, reduction="none")
+        balanced = entropy.sum(dim=places) / weight.sum(dim=places)
+        focal: Tensor = (self.focal(logits, truth) / positive).sum(dim=places)
+        return (balanced + self.focal_weight * focal).mean()

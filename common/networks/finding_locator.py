@@ -37,6 +37,8 @@ class FindingLocator(nn.Module):
         for read_out in (self.fine, self.coarse, self.whole):
             nn.init.constant_(read_out.get_parameter("bias"), PRIOR_LOGIT)
         self.to(next(network.parameters()).device)
+        network.requires_grad_(False)
+        network.encoder.requires_grad_(True)
 
     def forward(self, image: Tensor) -> Tensor | tuple[Tensor, Tensor, Tensor]:
         """Locate findings in pictures, or classify a scan by the places of its triplets.

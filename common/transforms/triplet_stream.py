@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
 from ..parallel import StretchSampler
 
-COPIES = 0.3, 8.0
-"""Least and most copies of a triplet."""
+LEAST, MOST = 0.3, 8.0
+"""How much less and more often than others a triplet may come for what it shows."""
+_BEFORE = 50  # triplets that count as seen, each finding in its share of them
 
 
 class TripletStream(IterableDataset[dict[str, Tensor]]):
-    """Triplets of scans, drawn from a buffer so that neighbours in a batch are of many scans.
+    """Triplets of scans, drawn from a buffer so that a batch is of many scans.
 
     Scans are read in the order of a sampler and shared out among the loader's workers. Triplets
-    of one value throughout (padding) are left out. Those that show a rare finding come more often
-    than others: some copies go into the buffer, `share` divided by the finding's share so far, at
-    least 0.3 of a copy and at most 8.
+    of one value throughout (padding) are left out. The others come `repeats` times on average
+    where their rarest finding is in its `share` of all triplets, more often where it is in fewer,
+    between 0.3 and 8 times that. Until they have, they stay in the buffer, in half precision.
 
     Args:
-        dataset: Cases with `image` `(1, D, H, W)`.
+        dataset: Cases with `image` `(1, D, H, W)` and `where` `(T, L, h, w)`, see `TripletTruthd`.
         sampler: Order of the scans, and which of them an epoch takes.
-        transform: Makes `where` `(T, L, h, w)` of a case, see `TripletTruthd`, and may vary its
-            image: it is called anew for each repeat.
-        buffer_size: Triplets per worker to draw from.
-        repeats: How often each scan comes; drawing a phantom takes longer than training on it.
+        buffer_size: Triplets per worker to draw from; one of 240 x 240 pixels takes 0.35 MB.
+        repeats: Drawing a phantom takes longer than training on it.
         share: Of all triplets that each finding should be in.
     """
 
@@ -40,14 +39,12 @@ class TripletStream(IterableDataset[dict[str, Tensor]]):
         dataset: Dataset[Any],
         *,
         sampler: StretchSampler,
-        transform: Callable[[Any], Any],
-        buffer_size: int = 1000,
-        repeats: int = 1,
+        buffer_size: int = 2000,
+        repeats: float = 1.0,
         share: float = 0.15,
     ) -> None:
         self.dataset = dataset
         self.sampler = sampler
-        self.transform = transform
         self.buffer_size = buffer_size
         self.repeats = repeats
         self.share = share
@@ -61,46 +58,59 @@ class TripletStream(IterableDataset[dict[str, Tensor]]):
         worker = get_worker_info()
         mine = slice(worker.id, None, worker.num_workers) if worker else slice(None)
         rng = np.random.default_rng(torch.initial_seed() % 2**63)
-        buffer: list[dict[str, Tensor]] = []
-        frequency = _Frequency()
+        frequency = _Frequency(self.share)
+        buffer: list[_Entry] = []
         for index in list(self.sampler)[mine]:
-            case = self.dataset[index]
-            for _ in range(self.repeats):
-                for triplet in _triplets(self.transform(case)):
-                    copies = (self.share * frequency.rarity(triplet["label"])).clip(*COPIES)
-                    for _ in range(int(copies + rng.random())):
-                        buffer.append(triplet)
-                        if len(buffer) > self.buffer_size:
-                            yield _taken(buffer, rng)
+            for image, where in _triplets(self.dataset[index]):
+                wanted = self.repeats * float(np.clip(frequency.rarity(where), LEAST, MOST))
+                left = int(wanted + rng.random())
+                if left:
+                    buffer.append(_Entry(image.half(), where, left))
+                while len(buffer) > self.buffer_size:
+                    yield _draw(buffer, rng)
         while buffer:
-            yield _taken(buffer, rng)
+            yield _draw(buffer, rng)
+
+
+@dataclass
+class _Entry:
+    """A triplet in the buffer, and how many more times it comes."""
+
+    image: Tensor
+    where: Tensor
+    left: int
 
 
 class _Frequency:
-    """How often each finding has been seen so far."""
+    """How often each finding has been seen so far, against a share of all."""
 
-    def __init__(self) -> None:
-        self.total = 0
-        self.shown: NDArray[np.float64] = np.zeros(1)
+    def __init__(self, share: float) -> None:
+        self.share = share
+        self.total = float(_BEFORE)
+        self.shown = np.full(1, share * _BEFORE)
 
-    def rarity(self, where: Tensor) -> np.float64:
-        """Count a triplet `(L, h, w)`; one per share of its rarest finding, 0 if it shows none."""
+    def rarity(self, where: Tensor) -> float:
+        """Count a triplet `(L, h, w)`; the share over that of its rarest finding, 0 with none."""
         shown = (where.amax(dim=(1, 2)) > 0).numpy()
         self.total += 1
-        self.shown = self.shown + shown.astype(np.float64)
-        return np.float64((self.total / self.shown[shown]).max(initial=0.0))
+        self.shown = self.shown + shown
+        return float((self.share * self.total / self.shown[shown]).max(initial=0.0))
 
 
-def _triplets(case: dict[str, Any]) -> Iterator[dict[str, Tensor]]:
+def _triplets(case: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
     scan = torch.as_tensor(case["image"]).as_subclass(Tensor)[0]
     pictures = scan.reshape(-1, 3, *scan.shape[1:])
     for picture, where in zip(pictures, case["where"], strict=True):
         if picture.amin() < picture.amax():
-            yield {"image": picture.clone(), "label": where.float()}
+            yield picture, where
 
 
-def _taken(buffer: list[dict[str, Tensor]], rng: np.random.Generator) -> dict[str, Tensor]:
-    """Remove a random item: the last one takes its place."""
+def _draw(buffer: list[_Entry], rng: np.random.Generator) -> dict[str, Tensor]:
+    """One at random; when it has come often enough, the last takes its place."""
     place = int(rng.integers(len(buffer)))
-    buffer[place], buffer[-1] = buffer[-1], buffer[place]
-    return buffer.pop()
+    entry = buffer[place]
+    entry.left -= 1
+    if not entry.left:
+        buffer[place] = buffer[-1]
+        buffer.pop()
+    return {"image": entry.image.float(), "label": entry.where.float()}

@@ -48,3 +48,10 @@ def test_two_processes_train_one_network(start_two, quick_list_training, tmp_pat
     state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     assert state["trainer"]["epoch_length"] == 3  # 53 cases, 9 per process and step
     assert not [key for key in state["network"] if key.startswith("module.")]
+
+
+def test_two_processes_train_one_encoder(start_two, quick_training, tmp_path):
+    small = ("--steps_per_epoch", 3, "--batch_size", 4, "--triplets::buffer_size", 8)
+    ended = start_two("inference", "train", "pretrain", "multi_gpu")(*quick_training, *small)
+    assert ended.code == 0, ended.err
+    assert read_card(tmp_path / "run" / "model.json").is_synthetic

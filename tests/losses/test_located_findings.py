@@ -16,26 +16,34 @@ def answer(value: float = 0.0, labels: int = 1) -> tuple[torch.Tensor, ...]:
     )
 
 
-def focal(logit: float, *, positive: bool, gamma: float = 2.0) -> float:
-    right = 1 / (1 + math.exp(-logit if positive else logit))
-    return -((1 - right) ** gamma) * math.log(right)
+def expected(counts, logit, *, most_weight=100.0, focal_weight=0.1, gamma=2.0) -> float:
+    """Of read-outs with so many places with and without the finding."""
+    right = 1 / (1 + math.exp(logit))
+    missed, fine = -math.log(1 - right), -math.log(right)
+    total = 0.0
+    for positive, negative in counts:
+        weight = min(max(negative / max(positive, 1), 1), most_weight)
+        total += (weight * positive * missed + negative * fine) / (weight * positive + negative)
+        focal = positive * right**gamma * missed + negative * (1 - right) ** gamma * fine
+        total += focal_weight * focal / max(positive, 1)
+    return total
 
 
-@pytest.mark.parametrize("gamma", [0.0, 2.0])
-def test_it_is_the_focal_loss_per_place_that_has_the_finding(gamma):
+@pytest.mark.parametrize(
+    "options", [{}, {"gamma": 0.5}, {"most_weight": 2.0}, {"focal_weight": 1.0}]
+)
+def test_it_is_balanced_cross_entropy_and_focal_loss(options):
     truth = torch.zeros(2, 1, 4, 4)
     truth[0, 0, 1, 1] = 1
-    missed = focal(-1.0, positive=True, gamma=gamma)
-    right = focal(-1.0, positive=False, gamma=gamma)
+    loss = LocatedFindingsLoss(**options)(answer(-1.0), truth)
     # 1 of 32 fine cells; the 4 coarse cells round it, of 8; 1 of 2 pictures
-    expected = (missed + 31 * right) + (missed + right) + (missed + right)
-    loss = LocatedFindingsLoss(gamma=gamma)(answer(-1.0), truth)
-    assert float(loss) == pytest.approx(expected, rel=1e-5)
+    wanted = expected([(1, 31), (4, 4), (1, 1)], -1.0, **options)
+    assert float(loss) == pytest.approx(wanted, rel=1e-5)
 
 
 def test_a_finding_that_is_nowhere_still_counts():
-    loss = LocatedFindingsLoss()(answer(0.0), torch.zeros(2, 1, 4, 4))
-    assert float(loss) == pytest.approx((32 + 8 + 2) * focal(0.0, positive=False), rel=1e-5)
+    loss = LocatedFindingsLoss()(answer(0.5), torch.zeros(2, 1, 4, 4))
+    assert float(loss) == pytest.approx(expected([(0, 32), (0, 8), (0, 2)], 0.5), rel=1e-5)
 
 
 def test_labels_count_alike():
