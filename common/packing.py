@@ -1,0 +1,101 @@
+"""A bundle as one zip that runs anywhere: its folder, its weights, and the code it needs.
+
+The packed code has a name of its own, `_<bundle>_common`, and the configs say so: two bundles of
+different versions can live in one process, which one `common` for both could not.
+
+    <bundle>/configs, docs, LICENSE     as in the repository, configs with the code's new name
+    <bundle>/models/model.{json,pt}     the chosen weights
+    <bundle>/_<bundle>_common           the code
+    <bundle>/SHA256SUMS                 for `sha256sum --check`
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Literal
+
+from .errors import InputError
+from .results.atomic import replacing
+from .weights import file_sha256, read_card, read_tensors, save_state
+
+Choice = Literal["demo", "installed", "none"]
+
+PACKAGE = Path(__file__).resolve().parent
+_CODE = re.compile(r"(?<![\w.])common\.(?=\w)")
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same bundle is the same zip
+_NOT_PACKED = shutil.ignore_patterns("__pycache__", "*.pyc", "models", "large_files.yml", ".*")
+
+
+def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Path:
+    """Make `<name>_v<version>.zip` of a bundle.
+
+    Args:
+        root: Folder with `configs` and `models`.
+        output_dir: Where the zip goes; made if not there.
+        weights: `demo` packs the demo weights, `installed` the published or trained ones of
+            `models/model.json`, `none` only says how the network is built.
+
+    Returns:
+        The zip. Its top folder is the bundle's name.
+
+    Raises:
+        InputError: If there is no such bundle, or it lacks the weights.
+    """
+    metadata = root / "configs" / "metadata.json"
+    if not metadata.is_file():
+        msg = f"bundle must be a folder with configs/metadata.json, got {root}; see bundles/"
+        raise InputError(msg)
+    name, version = root.name, json.loads(metadata.read_text(encoding="utf-8"))["version"]
+    output_dir.mkdir(parents=True, exist_ok=True)
+    archive = output_dir / f"{name}_v{version}.zip"
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / name
+        shutil.copytree(root, folder, ignore=_NOT_PACKED)
+        _copy_weights(root / "models", folder / "models", weights)
+        _copy_code(folder, f"_{name}_common")
+        _write_sums(folder)
+        with replacing(archive) as partial:
+            _zip(folder, partial)
+    return archive
+
+
+def _copy_weights(source: Path, target: Path, weights: Choice) -> None:
+    target.mkdir()
+    for name in ("published.json", "key_map.json"):
+        if (source / name).is_file():
+            shutil.copy(source / name, target)
+    if weights == "none":
+        return
+    card = read_card(source / ("demo.json" if weights == "demo" else "model.json"))
+    if card.tensors is None or not card.tensors.is_file():
+        msg = f"bundle must have {weights} weights, got none at {card.path}; fetch or train them"
+        raise InputError(msg)
+    save_state(read_tensors(card.tensors), card.content, target / "model.json")
+
+
+def _copy_code(folder: Path, name: str) -> None:
+    shutil.copytree(PACKAGE, folder / name, ignore=_NOT_PACKED)
+    for config in (folder / "configs").glob("*.json"):
+        if config.name != "metadata.json":
+            text = config.read_text(encoding="utf-8")
+            config.write_text(_CODE.sub(f"{name}.", text), encoding="utf-8")
+
+
+def _write_sums(folder: Path) -> None:
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
+    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+
+
+def _zip(folder: Path, archive: Path) -> None:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            entry = zipfile.ZipInfo(path.relative_to(folder.parent).as_posix(), _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            packed.writestr(entry, path.read_bytes())

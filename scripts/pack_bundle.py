@@ -1,0 +1,34 @@
+"""Pack a bundle to run anywhere: `python scripts/pack_bundle.py ct_scroll --output_dir dist`.
+
+Makes `<bundle>_v<version>.zip` with the bundle, the code it needs and the chosen weights, for
+`python -m monai.bundle download`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from common.errors import InputError
+from common.packing import pack_bundle
+
+BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("bundle", help="folder name under bundles/, such as ct_scroll, or a path")
+    parser.add_argument("--weights", choices=("demo", "installed", "none"), default="demo")
+    parser.add_argument("--output_dir", type=Path, default=Path("dist"))
+    arguments = parser.parse_args()
+    root = BUNDLES / arguments.bundle
+    try:
+        path = pack_bundle(root, output_dir=arguments.output_dir, weights=arguments.weights)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(f"{path}: {path.stat().st_size / 1e6:.1f} MB")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The folder of the running bundle, from wherever it runs."""
+
+import sys
+
+import pytest
+
+from common import bundle_root
+from common.bundle_root import find_bundle_root
+
+
+@pytest.fixture
+def make_bundle(tmp_path, monkeypatch):
+    """A folder with a bundle's metadata; the working directory has none."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+
+    def make(path):
+        (tmp_path / path / "configs").mkdir(parents=True)
+        (tmp_path / path / "configs" / "metadata.json").write_text("{}")
+        return tmp_path / path
+
+    return make
+
+
+def test_in_the_repository_it_is_beside_the_code(repository, make_bundle):
+    assert find_bundle_root("ct_scroll") == str(repository / "bundles" / "ct_scroll")
+
+
+def test_the_working_directory_comes_before_it(make_bundle, monkeypatch):
+    monkeypatch.chdir(make_bundle("copy"))
+    assert find_bundle_root("ct_scroll") == "."
+
+
+def test_the_config_that_runs_comes_before_both(make_bundle, monkeypatch):
+    monkeypatch.chdir(make_bundle("copy"))
+    running = str(make_bundle("running"))
+    monkeypatch.setattr(sys, "path", [sys.path[0], running, *sys.path[1:]])
+    assert find_bundle_root("ct_scroll") == running
+
+
+def test_a_packed_bundle_holds_the_code_and_is_found_by_it(make_bundle, monkeypatch):
+    packed = make_bundle("packed")
+    monkeypatch.chdir(make_bundle("copy"))
+    monkeypatch.setattr(bundle_root, "__file__", str(packed / "_x_common" / "bundle_root.py"))
+    assert find_bundle_root("x") == str(packed)

@@ -1,0 +1,107 @@
+"""A bundle as one zip that runs where the repository is not."""
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import pytest
+from monai.bundle import download
+
+from common.errors import InputError
+from common.packing import pack_bundle
+from common.weights import save_weights
+
+
+@pytest.fixture
+def root(repository, tmp_path, make_tiny_network, tiny_content):
+    """CT-Scroll with tiny demo weights."""
+    folder = tmp_path / "source" / "ct_scroll"
+    bundle = repository / "bundles" / "ct_scroll"
+    shutil.copytree(bundle, folder, ignore=shutil.ignore_patterns("model.*", "demo.*"))
+    save_weights(make_tiny_network(), tiny_content, folder / "models" / "demo.json")
+    return folder
+
+
+def content(archive):
+    with zipfile.ZipFile(archive) as packed:
+        return {name: packed.read(name) for name in packed.namelist()}
+
+
+def test_everything_lies_in_one_folder_of_the_bundles_name(root, tmp_path):
+    archive = pack_bundle(root, output_dir=tmp_path / "dist")
+    assert archive.name == "ct_scroll_v0.1.0.zip"
+    names = content(archive).keys()
+    assert all(name.startswith("ct_scroll/") for name in names)
+    inside = {name.removeprefix("ct_scroll/") for name in names}
+    assert {"LICENSE", "SHA256SUMS", "configs/inference.json", "docs/README.md"} <= inside
+    assert {"models/model.json", "models/model.pt", "models/published.json"} <= inside
+    assert "_ct_scroll_common/networks/ct_scroll.py" in inside
+    assert not [name for name in inside if "__pycache__" in name or "demo" in name]
+
+
+def test_configs_name_the_packed_code_only(root, tmp_path):
+    files = content(pack_bundle(root, output_dir=tmp_path))
+    configs = [name for name in files if "/configs/" in name and name.endswith(".json")]
+    assert len(configs) > 5
+    for name in configs:
+        text = files[name].decode()
+        assert '"common.' not in text
+        assert "from common." not in text
+    assert b"_ct_scroll_common.networks.ct_scroll" in files["ct_scroll/configs/inference.json"]
+
+
+def test_the_sums_are_those_of_all_other_files(root, tmp_path):
+    files = content(pack_bundle(root, output_dir=tmp_path))
+    lines = files.pop("ct_scroll/SHA256SUMS").decode().splitlines()
+    sums = {f"ct_scroll/{name}": digest for digest, name in (line.split("  ") for line in lines)}
+    assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+
+
+def test_the_same_bundle_is_the_same_zip(root, tmp_path):
+    first, second = (pack_bundle(root, output_dir=tmp_path / part) for part in "ab")
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_weights_can_be_left_out(root, tmp_path):
+    names = content(pack_bundle(root, output_dir=tmp_path, weights="none"))
+    assert [name for name in names if name.startswith("ct_scroll/models/model.")] == []
+
+
+def test_installed_weights_can_be_packed(root, tmp_path, make_tiny_network, tiny_content):
+    own = {**tiny_content, "name": "own"}
+    save_weights(make_tiny_network(seed=2), own, root / "models" / "model.json")
+    files = content(pack_bundle(root, output_dir=tmp_path, weights="installed"))
+    assert json.loads(files["ct_scroll/models/model.json"])["name"] == "own"
+
+
+def test_weights_that_are_not_there_are_an_error(root, tmp_path):
+    with pytest.raises(InputError, match=r"must name a card that exists, got .*model.json"):
+        pack_bundle(root, output_dir=tmp_path / "dist", weights="installed")
+    assert not list((tmp_path / "dist").iterdir())
+
+
+def test_what_is_no_bundle_is_an_error(tmp_path):
+    with pytest.raises(InputError, match=r"must be a folder with configs/metadata.json"):
+        pack_bundle(tmp_path, output_dir=tmp_path)
+
+
+def test_it_runs_from_elsewhere_without_the_repository(root, tmp_path):
+    archive = pack_bundle(root, output_dir=tmp_path / "dist")
+    bundles, hidden = tmp_path / "bundles", tmp_path / "hidden"
+    download(name="ct_scroll", url=archive.as_uri(), bundle_dir=bundles, progress=False)
+    hidden.mkdir()
+    (hidden / "common.py").write_text("raise ImportError('the repository is not here')")
+    config = bundles / "ct_scroll" / "configs" / "inference.json"
+    ended = subprocess.run(
+        [sys.executable, "-m", "monai.bundle", "run", "--config_file", str(config),
+         "--output_dir", str(tmp_path / "out"), "--figures", "False"],
+        cwd="/", env={**os.environ, "PYTHONPATH": str(hidden), "OMP_NUM_THREADS": "1"},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert ended.returncode == 0, ended.stderr
+    (result,) = (tmp_path / "out").glob("*/result.json")
+    assert json.loads(result.read_text())["weights"]["name"] == "tiny"
