@@ -10,9 +10,10 @@ from common.bundle_root import find_bundle_root
 
 @pytest.fixture
 def make_bundle(tmp_path, monkeypatch):
-    """A folder with a bundle's metadata; the working directory has none."""
+    """A folder with a bundle's metadata; the working directory has none, and none has run yet."""
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setattr(sys, "path", [sys.path[0], str(tmp_path / "elsewhere"), *sys.path])
 
     def make(path):
         (tmp_path / path / "configs").mkdir(parents=True)
@@ -34,7 +35,7 @@ def test_the_working_directory_comes_before_it(make_bundle, monkeypatch):
 def test_the_config_that_runs_comes_before_both(make_bundle, monkeypatch):
     monkeypatch.chdir(make_bundle("copy"))
     running = str(make_bundle("running"))
-    monkeypatch.setattr(sys, "path", [sys.path[0], running, *sys.path[1:]])
+    monkeypatch.setattr(sys, "path", [sys.path[0], running, *sys.path])
     assert find_bundle_root("ct_scroll") == running
 
 

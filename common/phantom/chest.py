@@ -54,7 +54,7 @@ from .patient import Patient, draw_patient
 from .prevalence import draw_labels, known_labels
 from .raster import add_noise, draw, fill
 from .report import write_report
-from .scene import Finding, Lungs, Region, Scene, Solid
+from .scene import Finding, Lungs, Region, Scene, Solid, distance_to
 from .skeleton import add_bones
 from .table import draw_table
 
@@ -259,13 +259,7 @@ def _measure(edit: Region | Solid, scene: Scene) -> tuple[float, tuple[float, fl
     matrix[:3, 3] = np.asarray(low) - 3.0
     size = np.ceil((np.asarray(high) - low + 6.0) / _MEASURE_STEP_MM).astype(int) + 1
     space = Space.of_lattice(Lattice(matrix, _shape(size)))
-    frame = make_frame(space, scene.patient)
-    if isinstance(edit, Region):
-        distance = edit.distance_at(space, frame)
-    else:
-        distance = edit.shape.distance(space.x, space.y, space.z)
-    if edit.only_lung:
-        distance = np.maximum(distance, frame.pleura)
+    distance = distance_to(edit, space, make_frame(space, scene.patient))
     share = np.clip(0.5 - distance / _MEASURE_STEP_MM, 0.0, 1.0).astype(np.float64)
     total = float(share.sum())
     if total == 0:

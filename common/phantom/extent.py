@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from .anatomy import Heart
 from .fields import Space, make_frame
 from .findings_lung import Septa
-from .scene import Edit, Haze, Region, Scene, Solid
+from .scene import Edit, Haze, Region, Scene, Solid, distance_to
 from .solids import Bounds, Shape, Tube
 
 SPACING_MM = 8.0
@@ -48,7 +48,7 @@ def points_since(scene: Scene, since: Marks, label: str) -> list[list[float]]:
         world.append(_inside(stroke.shape))
     if not world and not reference:
         reference.append(scene.lungs.points)
-    world.append(_to_world(scene, np.concatenate([np.empty((0, 3)), *reference])))
+    world.append(scene.to_world(np.concatenate([np.empty((0, 3)), *reference])))
     points = np.concatenate(world)
     if label == "Bronchiectasis":
         places = np.array([place for place, _ in scene.bronchi.widened])
@@ -70,14 +70,7 @@ def _edited(scene: Scene, edit: Edit) -> Points:
     else:
         return scene.lungs.points
     space = Space.of_points(grid)
-    frame = make_frame(space, scene.patient)
-    if isinstance(edit, Region):
-        distance = edit.distance_at(space, frame)
-    else:
-        distance = edit.shape.distance(space.x, space.y, space.z)
-    if isinstance(edit, Haze) or edit.only_lung:
-        distance = np.maximum(distance, frame.pleura)
-    return np.asarray(grid[distance < 0])
+    return np.asarray(grid[distance_to(edit, space, make_frame(space, scene.patient)) < 0])
 
 
 def _inside(shape: Shape | Heart) -> Points:
@@ -101,8 +94,3 @@ def _grid(box: Bounds) -> Points:
         a + (np.arange(n) + 0.5) * (b - a) / n for a, b, n in zip(low, high, number, strict=True)
     ]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-
-
-def _to_world(scene: Scene, points: Points) -> Points:
-    matrix = scene.patient.world_from_reference
-    return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3])

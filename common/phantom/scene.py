@@ -132,6 +132,17 @@ class Region:
         paint(fields, ..., distance, self.hu)
 
 
+def distance_to(edit: Solid | Haze | Region, space: Space, frame: Frame) -> F32:
+    """Distance to what an edit fills, mm; it ends at the lung's edge where the edit does."""
+    if isinstance(edit, Region):
+        distance = edit.distance_at(space, frame)
+    else:
+        distance = edit.shape.distance(space.x, space.y, space.z)
+    if isinstance(edit, Haze) or edit.only_lung:
+        distance = np.maximum(distance, frame.pleura)
+    return distance
+
+
 class Lungs:
     """Random places in a patient's lungs to put something, and where they lie.
 
@@ -218,10 +229,13 @@ class Scene:
         return make_heart(self.patient)
 
     def world(self, point: NDArray[np.floating] | Point) -> Point:
-        """Reference mm to world mm."""
+        """One point from reference mm to world mm."""
+        return as_point(self.to_world(np.asarray(point, float)))
+
+    def to_world(self, points: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Points `(..., 3)` from reference mm to world mm."""
         matrix = self.patient.world_from_reference
-        x, y, z = matrix[:3, :3] @ np.asarray(point, float) + matrix[:3, 3]
-        return float(x), float(y), float(z)
+        return np.asarray(points @ matrix[:3, :3].T + matrix[:3, 3])
 
     def add(
         self,

@@ -14,6 +14,7 @@ import torch
 from monai.transforms import Transform
 
 from ..errors import InputError
+from .geometry import transform_points
 
 
 class TripletTruthd(Transform):
@@ -52,7 +53,7 @@ class TripletTruthd(Transform):
         where = np.zeros((t, len(self.labels), h, w), np.uint8)
         for column, label in enumerate(self.labels):
             points = np.reshape(facts["points_world_mm"].get(label, ()), (-1, 3))
-            index = points @ to_index[:3, :3].T + to_index[:3, 3]
+            index = transform_points(to_index, points)
             # a triplet is centred on its second slice, a cell on its first pixel
             cell = np.rint((index - [1, 0, 0]) / step).astype(int)
             within = ((cell >= 0) & (cell < [t, h, w])).all(axis=1)
