@@ -11,7 +11,6 @@ different versions can live in one process, which one `common` for both could no
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import tempfile
@@ -19,9 +18,11 @@ import zipfile
 from pathlib import Path
 from typing import Literal
 
+from .card import read_card
+from .catalog import read_metadata
 from .errors import InputError
 from .results.atomic import replacing
-from .weights import file_sha256, read_card, read_tensors, save_state
+from .weights import file_sha256, read_tensors, save_state
 
 Choice = Literal["demo", "installed", "none"]
 
@@ -44,13 +45,9 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         The zip. Its top folder is the bundle's name.
 
     Raises:
-        InputError: If there is no such bundle, or it lacks the weights.
+        InputError: If it has no metadata or lacks the weights.
     """
-    metadata = root / "configs" / "metadata.json"
-    if not metadata.is_file():
-        msg = f"bundle must be a folder with configs/metadata.json, got {root}; see bundles/"
-        raise InputError(msg)
-    name, version = root.name, json.loads(metadata.read_text(encoding="utf-8"))["version"]
+    name, version = root.name, read_metadata(root)["version"]
     output_dir.mkdir(parents=True, exist_ok=True)
     archive = output_dir / f"{name}_v{version}.zip"
     with tempfile.TemporaryDirectory() as temporary:

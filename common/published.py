@@ -15,14 +15,13 @@ from urllib.parse import urlparse
 
 from monai.bundle import ConfigParser
 
+from .card import Card, read_card
 from .errors import InputError
 from .hub import fetch_file
 from .metrics.thresholds import ordered_thresholds
 from .weights import (
-    Card,
     file_sha256,
     load_state,
-    read_card,
     read_key_map,
     read_tensors,
     rename_keys,

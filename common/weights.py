@@ -1,16 +1,4 @@
-"""Weights and the card that says what they are.
-
-A card is a JSON file beside the tensors. Its keys:
-
-- `name`, `bundle`: what these weights are called and which bundle they belong to.
-- `network`: `class` (name) and `arguments` (keyword arguments of that class).
-- `preprocessing`: `axcodes`, `spacing_mm`, `size`, `hu_window`, `output_range`, `grid`.
-- `labels` in channel order; `thresholds`: label to probability; positive means `>=`.
-- `tensors`, `sha256`: file beside the card and its hash. Absent in a card that only describes
-  an architecture, such as `published.json` before its weights are fetched.
-- `training`, `score`: what it was trained on and what it reaches there.
-- `source`, `licence`, `synthetic`, `clinical_use`.
-"""
+"""Weights: chosen by their card, loaded strictly, renamed from foreign layouts, saved."""
 
 from __future__ import annotations
 
@@ -20,7 +8,6 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,133 +15,14 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
+from .card import Card, read_card
 from .errors import InputError
 from .parallel import is_first_process
 from .results.atomic import replacing, write_json
-from .results.schema import WeightsRecord
 
 logger = logging.getLogger("common.weights")
 
 Network = TypeVar("Network", bound=nn.Module)
-
-REQUIRED_KEYS = ("name", "bundle", "network", "preprocessing", "labels", "clinical_use")
-
-
-class Section(dict[str, Any]):
-    """A part of a card: asked for what it does not hold, it says which card and which part."""
-
-    def __init__(self, content: Mapping[str, Any], *, name: str, path: Path) -> None:
-        super().__init__(content)
-        self.name = name
-        self.path = path
-
-    def __missing__(self, key: str) -> Any:
-        msg = f"card must hold {self.name}.{key}, got {self.path} without it; add it"
-        raise InputError(msg)
-
-
-@dataclass(frozen=True)
-class Card:
-    """A model card, read from JSON. See the module for what the keys mean.
-
-    Attributes:
-        path: The JSON file.
-        content: Everything in it.
-    """
-
-    path: Path
-    content: Mapping[str, Any]
-
-    @property
-    def name(self) -> str:
-        """What these weights are called."""
-        return str(self.content["name"])
-
-    @property
-    def architecture(self) -> Mapping[str, Any]:
-        """Keyword arguments of the network's class."""
-        arguments = self.content["network"]["arguments"]
-        return Section(arguments, name="network.arguments", path=self.path)
-
-    @property
-    def preprocessing(self) -> Mapping[str, Any]:
-        """How to feed the network."""
-        return Section(self.content["preprocessing"], name="preprocessing", path=self.path)
-
-    @property
-    def labels(self) -> list[str]:
-        """Class names in channel order."""
-        return list(self.content["labels"])
-
-    @property
-    def thresholds(self) -> dict[str, float]:
-        """Probability from which each label counts as positive (`>=`); 0.5 where not given."""
-        given = self.content.get("thresholds", {})
-        return {label: float(given.get(label, 0.5)) for label in self.labels}
-
-    @property
-    def is_synthetic(self) -> bool:
-        """Whether it was trained on phantoms only."""
-        return bool(self.content.get("synthetic", False))
-
-    @property
-    def tensors(self) -> Path | None:
-        """The file that holds the weights, or None for a bare architecture."""
-        name = self.content.get("tensors")
-        return self.path.parent / str(name) if name else None
-
-    @property
-    def sha256(self) -> str | None:
-        """Hash of the tensors' file as the card gives it."""
-        return self.content.get("sha256")
-
-    def provenance(self) -> WeightsRecord:
-        """What a result file repeats about the weights that made it."""
-        return {
-            "name": self.name,
-            "sha256": str(self.sha256),
-            "source": str(self.content.get("source", "")),
-            "synthetic": self.is_synthetic,
-            "clinical_use": False,
-        }
-
-
-def read_card(path: str | Path) -> Card:
-    """Read and check a card.
-
-    Raises:
-        InputError: If the file is missing, is no JSON or lacks a required key.
-    """
-    path = Path(path)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        msg = (
-            f"weights must name a card that exists, got {path}; use demo or a path to a .json card"
-        )
-        raise InputError(msg) from error
-    except (OSError, ValueError) as error:
-        msg = (
-            f"card must be readable JSON, got {path} ({error}); train or convert the weights again"
-        )
-        raise InputError(msg) from error
-    if not isinstance(content, dict):
-        msg = f"card must be a JSON object, got {path} with a {type(content).__name__}; mend it"
-        raise InputError(msg)
-    missing = [key for key in REQUIRED_KEYS if key not in content]
-    missing += [f"network.{key}" for key in ("class", "arguments") if _lacks(content, key)]
-    if missing:
-        msg = (
-            f"card must hold {', '.join(REQUIRED_KEYS)}, "
-            f"got {path} without {', '.join(missing)}; add them"
-        )
-        raise InputError(msg)
-    return Card(path=path, content=content)
-
-
-def _lacks(content: Mapping[str, Any], key: str) -> bool:
-    network = content.get("network")
-    return network is not None and (not isinstance(network, dict) or key not in network)
 
 
 def choose_card(weights: str, *, bundle_root: str | Path) -> Card:

@@ -11,10 +11,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from common.catalog import find_bundle
 from common.errors import InputError
 from common.published import fetch_weights, install_weights
-
-BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 
 
 def main() -> None:
@@ -23,8 +22,8 @@ def main() -> None:
     parser.add_argument("--from", dest="checkpoint", type=Path, help="a published checkpoint")
     parser.add_argument("--thresholds", type=Path, help="with --from: the published thresholds")
     arguments = parser.parse_args()
-    root = BUNDLES / arguments.bundle
     try:
+        root = find_bundle(arguments.bundle)
         if arguments.checkpoint is None:
             card = fetch_weights(root)
         else:

@@ -12,10 +12,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from common.card import read_card
+from common.catalog import find_bundle
 from common.errors import InputError
-from common.weights import read_card, read_tensors, save_state
-
-REPOSITORY = Path(__file__).resolve().parents[1]
+from common.weights import read_tensors, save_state
 
 
 def keep(bundle: str, card_path: Path, metrics_path: Path) -> Path:
@@ -24,7 +24,7 @@ def keep(bundle: str, card_path: Path, metrics_path: Path) -> Path:
         msg = f"card must have tensors trained on phantoms, got {card_path}; train with phantoms"
         raise InputError(msg)
     metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
-    demo = REPOSITORY / "bundles" / bundle / "models" / "demo.json"
+    demo = find_bundle(bundle) / "models" / "demo.json"
     score = {"data": "held-out synthetic phantoms", **score_of(metrics)}
     return save_state(read_tensors(card.tensors), {**card.content, "score": score}, demo).path
 

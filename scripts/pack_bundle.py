@@ -10,10 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from common.catalog import find_bundle
 from common.errors import InputError
 from common.packing import pack_bundle
-
-BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
 
 
 def main() -> None:
@@ -22,8 +21,8 @@ def main() -> None:
     parser.add_argument("--weights", choices=("demo", "installed", "none"), default="demo")
     parser.add_argument("--output_dir", type=Path, default=Path("dist"))
     arguments = parser.parse_args()
-    root = BUNDLES / arguments.bundle
     try:
+        root = find_bundle(arguments.bundle)
         path = pack_bundle(root, output_dir=arguments.output_dir, weights=arguments.weights)
     except InputError as error:
         sys.exit(f"error: {error}")

@@ -1,14 +1,16 @@
 """Fixtures that every test may use."""
 
+import json
 from pathlib import Path
 
 import huggingface_hub
 import pytest
 import torch
 
+from common.card import read_card
 from common.networks.ct_scroll import ScrollClassifier
 from common.tables.ct_rate import CT_RATE_LABELS
-from common.weights import read_card, save_weights
+from common.weights import save_weights
 from tests.hub import running_hub
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -74,6 +76,18 @@ def tiny_content():
         "synthetic": True,
         "clinical_use": False,
     }
+
+
+@pytest.fixture
+def rewrite():
+    """Change a card on disk; None takes a key away."""
+
+    def change(card, **changes):
+        content = {**card.content, **changes}
+        card.path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
+        return card.path
+
+    return change
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_weights_that_are_not_there_are_an_error(root, tmp_path):
 
 
 def test_what_is_no_bundle_is_an_error(tmp_path):
-    with pytest.raises(InputError, match=r"must be a folder with configs/metadata.json"):
+    with pytest.raises(InputError, match=r"metadata must be readable JSON, got .*metadata.json"):
         pack_bundle(tmp_path, output_dir=tmp_path)
 
 

@@ -1,16 +1,15 @@
-import json
 import logging
 
 import pytest
 import torch
 
+from common.card import read_card
 from common.errors import InputError
 from common.weights import (
     choose_card,
     file_sha256,
     load_state,
     load_weights,
-    read_card,
     read_key_map,
     read_tensors,
     rename_keys,
@@ -23,12 +22,6 @@ def bundle_root(tmp_path, make_tiny_network, tiny_content):
     """A bundle with demo weights and nothing else."""
     save_weights(make_tiny_network(), tiny_content, tmp_path / "bundle" / "models" / "demo.json")
     return tmp_path / "bundle"
-
-
-def rewrite(card, **changes):
-    content = {**card.content, **changes}
-    card.path.write_text(json.dumps({k: v for k, v in content.items() if v is not None}))
-    return card.path
 
 
 def test_weights_come_back_bit_for_bit(tiny_card, make_tiny_network):
@@ -72,7 +65,7 @@ def test_weights_are_named_by_folder_card_or_tensors(tiny_card, name):
     assert chosen.path == tiny_card.path
 
 
-def test_synthetic_weights_warn_once_and_others_do_not(bundle_root, tiny_card, caplog):
+def test_synthetic_weights_warn_once_and_others_do_not(bundle_root, tiny_card, caplog, rewrite):
     with caplog.at_level(logging.WARNING):
         choose_card("demo", bundle_root=bundle_root)
     assert [record.message for record in caplog.records if "SYNTHETIC" in record.message]
@@ -88,54 +81,12 @@ def test_only_the_first_process_warns(bundle_root, caplog, monkeypatch):
     assert not caplog.records
 
 
-def test_thresholds_are_a_half_where_the_card_gives_none(tiny_card):
-    card = read_card(rewrite(tiny_card, thresholds={"Emphysema": 0.3}))
-    assert card.thresholds["Emphysema"] == 0.3
-    assert card.thresholds["Cardiomegaly"] == 0.5
-    assert list(card.thresholds) == card.labels
-
-
-def test_missing_card_says_what_to_do():
-    with pytest.raises(
-        InputError, match=r"card that exists, got nowhere\.json; use demo or a path"
-    ):
-        read_card("nowhere.json")
-
-
-@pytest.mark.parametrize("text", ["{", "\udcff", '{"a": 1'])
-def test_card_that_is_no_json(tmp_path, text):
-    path = tmp_path / "model.json"
-    path.write_bytes(text.encode("utf-8", "surrogateescape"))
-    with pytest.raises(InputError, match="card must be readable JSON"):
-        read_card(path)
-
-
-def test_card_that_is_no_object(tmp_path):
-    path = tmp_path / "model.json"
-    path.write_text("[1]")
-    with pytest.raises(InputError, match=r"card must be a JSON object, got .* with a list"):
-        read_card(path)
-
-
-def test_all_missing_keys_are_named_at_once(tiny_card):
-    rewrite(tiny_card, labels=None, network={"class": "ScrollClassifier"})
-    with pytest.raises(InputError, match=r"without labels, network\.arguments; add them"):
-        read_card(tiny_card.path)
-
-
-def test_a_missing_argument_is_named_when_asked_for(tiny_card):
-    with pytest.raises(InputError, match=r"card must hold network\.arguments\.depth, got .*json"):
-        tiny_card.architecture["depth"]
-    with pytest.raises(InputError, match=r"card must hold preprocessing\.colour"):
-        tiny_card.preprocessing["colour"]
-
-
 def test_weights_of_another_network_are_refused(tiny_card):
     with pytest.raises(InputError, match=r"network must be a ScrollClassifier .*, got Linear"):
         load_weights(torch.nn.Linear(1, 1), card=tiny_card)
 
 
-def test_bare_card_is_refused(tiny_card, make_tiny_network):
+def test_bare_card_is_refused(tiny_card, make_tiny_network, rewrite):
     card = read_card(rewrite(tiny_card, tensors=None))
     with pytest.raises(InputError, match=r"card must come with its tensors, got .* without any"):
         load_weights(make_tiny_network(), card=card)
@@ -217,13 +168,3 @@ def test_unknown_layout_is_refused(tmp_path):
     (tmp_path / "map.json").write_text('{"published": []}')
     with pytest.raises(InputError, match="layout must be one of published, got imagenet"):
         read_key_map(tmp_path / "map.json", "imagenet")
-
-
-def test_provenance_is_what_results_repeat(tiny_card):
-    assert tiny_card.provenance() == {
-        "name": "tiny",
-        "sha256": tiny_card.sha256,
-        "source": "made for a test",
-        "synthetic": True,
-        "clinical_use": False,
-    }

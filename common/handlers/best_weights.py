@@ -13,10 +13,11 @@ from ignite.engine import Engine, Events
 from monai.utils import evenly_divisible_all_gather
 from torch import Tensor, nn
 
+from ..card import Card
 from ..metrics.classification import score_classification
 from ..metrics.thresholds import decide, f1_thresholds
 from ..parallel import is_first_process, share_buffers
-from ..weights import Card, save_weights
+from ..weights import save_weights
 
 logger = logging.getLogger("common.training")
 

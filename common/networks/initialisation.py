@@ -8,12 +8,12 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from ..card import read_card
 from ..errors import InputError
 from ..hub import fetch_file
 from ..weights import (
     load_state,
     load_weights,
-    read_card,
     read_key_map,
     read_tensors,
     rename_keys,

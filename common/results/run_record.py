@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 
+from ..card import Card
 from ..case import Case, CaseList, Rejection
 from ..errors import InputError
 from ..naming import unique_names
 from ..parallel import is_first_process, own_share
-from ..weights import Card
 from .case_result import fingerprint, is_finished, write_failure
 from .schema import BundleRecord
 

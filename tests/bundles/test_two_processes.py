@@ -5,7 +5,7 @@ import csv
 import pytest
 import torch
 
-from common.weights import read_card
+from common.card import read_card
 
 TORCHRUN = (
     "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "monai.bundle",

@@ -5,8 +5,9 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
+from common.card import read_card
 from common.handlers.best_weights import BestWeights
-from common.weights import load_weights, read_card
+from common.weights import load_weights
 
 TRUTH = torch.tensor([[float(case % 2)] * 18 for case in range(6)])
 
