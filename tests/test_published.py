@@ -38,15 +38,12 @@ NAME = "theodpzz/ct-scroll/weights.pth"
 
 
 @pytest.fixture
-def root(repository, tmp_path, tiny_content):
-    """The bundle, with an architecture that takes no time."""
-    folder = tmp_path / "ct_scroll"
-    source = repository / "bundles" / "ct_scroll"
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("model.*", "demo.*"))
-    card = json.loads((folder / "models" / "published.json").read_text())
-    card["network"] = tiny_content["network"]
-    (folder / "models" / "published.json").write_text(json.dumps(card))
-    return folder
+def root(tiny_bundle, tiny_content):
+    """The bundle, with a published architecture that takes no time."""
+    card = tiny_bundle / "models" / "published.json"
+    content = {**json.loads(card.read_text()), "network": tiny_content["network"]}
+    card.write_text(json.dumps(content))
+    return tiny_bundle
 
 
 @pytest.fixture
