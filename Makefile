@@ -15,6 +15,13 @@ train: .venv         ## train the demo weights again: the encoder first, then th
 	$(PYTHON) -m monai.bundle run --config_file "['$(CONFIGS)/inference.json','$(CONFIGS)/train.json','$(CONFIGS)/head_only.json']" --initial_weights runs/$(BUNDLE)_encoder/model.json
 test: .venv          ## all tests
 	$(PYTHON) -m pytest
+pack-test: .venv     ## every bundle packed, downloaded and run where nothing else is installed
+	$(PYTHON) -m pytest -m registry -s
+label-env:           ## MONAI Label's server, in an environment of its own
+	python3 -m venv .venv-label
+	.venv-label/bin/pip install -r scripts/label_app/requirements.txt
+label-test: .venv label-env  ## the server with the bundles, driven by MONAI Label's client
+	$(PYTHON) -m pytest -m label -s
 check: .venv         ## lint, format, types
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -24,6 +31,6 @@ benchmark: .venv     ## the tables of benchmarks/README.md
 	$(PYTHON) -m benchmarks.inference
 	$(PYTHON) -m benchmarks.end_to_end
 help:                ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
 
-.PHONY: demo evaluate train test check benchmark help
+.PHONY: demo evaluate train test pack-test label-env label-test check benchmark help

@@ -7,6 +7,7 @@ different versions can live in one process, which one `common` for both could no
     <bundle>/models/model.{json,pt}     the chosen weights; beside them cards without weights, to
                                         train as
     <bundle>/_<bundle>_common           the code
+    <bundle>/requirements.txt           what the code needs
     <bundle>/SHA256SUMS                 for `sha256sum --check`
 """
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 import re
 import shutil
 import tempfile
+import tomllib
 import zipfile
 from pathlib import Path
 from typing import Literal
@@ -29,6 +31,7 @@ Choice = Literal["demo", "installed", "none"]
 
 SUMS = "SHA256SUMS"
 PACKAGE = Path(__file__).resolve().parent
+PROJECT = PACKAGE.parent / "pyproject.toml"
 _CODE = re.compile(r"(?<![\w.])common\.(?=\w)")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same bundle is the same zip
 _NOT_PACKED = shutil.ignore_patterns("__pycache__", "*.pyc", "models", "large_files.yml", ".*")
@@ -47,8 +50,11 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         The zip. Its top folder is the bundle's name.
 
     Raises:
-        InputError: If it has no metadata or lacks the weights.
+        InputError: If it has no metadata or lacks the weights, or this code is itself packed.
     """
+    if not PROJECT.is_file():
+        msg = f"bundles must be packed from the repository, got {PACKAGE}; clone it"
+        raise InputError(msg)
     name, version = root.name, read_metadata(root)["version"]
     output_dir.mkdir(parents=True, exist_ok=True)
     archive = output_dir / f"{name}_v{version}.zip"
@@ -57,6 +63,7 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         shutil.copytree(root, folder, ignore=_NOT_PACKED)
         _copy_weights(root / "models", folder / "models", weights)
         _copy_code(folder, f"_{name}_common")
+        _write_requirements(folder / "requirements.txt")
         _write_sums(folder)
         with replacing(archive) as partial:
             _zip(folder, partial)
@@ -87,6 +94,12 @@ def _copy_code(folder: Path, name: str) -> None:
         if config.name != "metadata.json":
             text = config.read_text(encoding="utf-8")
             config.write_text(_CODE.sub(f"{name}.", text), encoding="utf-8")
+
+
+def _write_requirements(path: Path) -> None:
+    """Say what the code needs, as the project does."""
+    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
+    path.write_text("\n".join(project["dependencies"]) + "\n", encoding="utf-8")
 
 
 def _write_sums(folder: Path) -> None:

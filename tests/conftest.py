@@ -115,6 +115,7 @@ def hub_cache(tmp_path, monkeypatch):
     cache = tmp_path / "hub_cache"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(cache))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_DISABLE_XET", True)
     monkeypatch.delenv("HF_TOKEN", raising=False)
     return cache
 
@@ -124,6 +125,7 @@ def hub(hub_cache, monkeypatch):
     """A hub of our own on 127.0.0.1, and nothing in the cache."""
     with running_hub() as running:
         monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", running.endpoint)
+        monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", running.endpoint)
         template = running.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield running

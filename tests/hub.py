@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -27,6 +28,8 @@ class Hub:
         cut_after: Bytes after which a download's connection drops; negative for never.
         cuts: How many more times it drops.
         sent: Bytes of content sent so far.
+        objects: Large files that were uploaded, by hash.
+        tags: That were given to revisions.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -36,6 +39,8 @@ class Hub:
     cut_after: int = -1
     cuts: int = 0
     sent: int = 0
+    objects: dict[str, bytes] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
     endpoint: str = ""
 
 
@@ -69,10 +74,29 @@ class Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._serve(with_content=True)
 
+    def do_POST(self) -> None:
+        path = self.path.partition("?")[0].strip("/")
+        body = self.rfile.read(int(self.headers["Content-Length"] or 0))
+        if self.hub.token and self.headers["Authorization"] != f"Bearer {self.hub.token}":
+            self._end(401, {"X-Error-Message": "Invalid username or password."})
+            return
+        for pattern, answer in UPLOAD.items():
+            if match := re.fullmatch(pattern, path):
+                self._json(answer(self.hub, match[1], body))
+                return
+        self._end(404)
+
+    def do_PUT(self) -> None:
+        digest = self.path.rpartition("/")[2]
+        self.hub.objects[digest] = self.rfile.read(int(self.headers["Content-Length"]))
+        self._end(200)
+
     def _serve(self, *, with_content: bool) -> None:
         path = self.path.partition("?")[0].strip("/")
         if info := re.fullmatch(r"api/models/([^/]+/[^/]+)/revision/([^/]+)", path):
             self._answer_info(*info.groups())
+        elif refs := re.fullmatch(r"api/models/([^/]+/[^/]+)/refs", path):
+            self._answer_refs(refs[1])
         elif tree := re.fullmatch(r"api/models/([^/]+/[^/]+)/tree/[^/]+", path):
             self._answer_tree(tree[1])
         elif file := re.fullmatch(r"([^/]+/[^/]+)/resolve/[^/]+/(.+)", path):
@@ -94,10 +118,18 @@ class Handler(BaseHTTPRequestHandler):
     def _answer_info(self, repository: str, revision: str) -> None:
         if not self._may(repository):
             return
-        if revision not in ("main", COMMIT):
+        if revision not in ("main", COMMIT, *self.hub.tags):
             self._end(404, {"X-Error-Code": "RevisionNotFound"})
             return
         self._json({"id": repository, "modelId": repository, "sha": COMMIT, "siblings": []})
+
+    def _answer_refs(self, repository: str) -> None:
+        if self._may(repository):
+            tags = [
+                {"name": tag, "ref": f"refs/tags/{tag}", "targetCommit": COMMIT}
+                for tag in self.hub.tags
+            ]
+            self._json({"branches": [], "converts": [], "tags": tags})
 
     def _answer_tree(self, repository: str) -> None:
         if not self._may(repository):
@@ -166,6 +198,54 @@ def running_hub() -> Iterator[Hub]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+def _create(hub: Hub, _: str, body: bytes) -> dict[str, Any]:
+    made = json.loads(body)
+    return {"url": f"{hub.endpoint}/{made['organization']}/{made['name']}"}
+
+
+def _choose_modes(_hub: Hub, _: str, body: bytes) -> dict[str, Any]:
+    """Tensors go as large files, everything else within the commit."""
+    files = []
+    for file in json.loads(body)["files"]:
+        mode = "lfs" if file["path"].endswith((".pt", ".safetensors")) else "regular"
+        files.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False})
+    return {"files": files}
+
+
+def _place_objects(hub: Hub, _: str, body: bytes) -> dict[str, Any]:
+    objects = [
+        {**one, "actions": {"upload": {"href": f"{hub.endpoint}/lfs/{one['oid']}"}}}
+        for one in json.loads(body)["objects"]
+    ]
+    return {"transfer": "basic", "objects": objects}
+
+
+def _commit(hub: Hub, repository: str, body: bytes) -> dict[str, Any]:
+    for line in map(json.loads, body.splitlines()):
+        value = line["value"]
+        if line["key"] == "file":
+            hub.files[f"{repository}/{value['path']}"] = base64.b64decode(value["content"])
+        elif line["key"] == "lfsFile":
+            hub.files[f"{repository}/{value['path']}"] = hub.objects[value["oid"]]
+    url = f"{hub.endpoint}/{repository}/commit/{COMMIT}"
+    return {"success": True, "commitOid": COMMIT, "commitUrl": url}
+
+
+def _tag(hub: Hub, _: str, body: bytes) -> dict[str, Any]:
+    hub.tags.append(json.loads(body)["tag"])
+    return {}
+
+
+UPLOAD = {
+    "api/repos/(create)": _create,
+    "api/(validate-yaml)": lambda *_: {"errors": [], "warnings": []},
+    "api/models/([^/]+/[^/]+)/preupload/main": _choose_modes,
+    "([^/]+/[^/]+).git/info/lfs/objects/batch": _place_objects,
+    "api/models/([^/]+/[^/]+)/commit/main": _commit,
+    "api/models/([^/]+/[^/]+)/tag/main": _tag,
+}
 
 
 def _hash(hub: Hub, name: str) -> str:

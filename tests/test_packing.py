@@ -3,12 +3,14 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 
 import pytest
-from monai.bundle import download
+from monai.bundle import download, push_to_hf_hub
 
 from common.errors import InputError
 from common.packing import pack_bundle
@@ -94,3 +96,50 @@ def test_it_runs_from_elsewhere_without_the_repository(tiny_bundle, tmp_path):
     assert ended.returncode == 0, ended.stderr
     (result,) = (tmp_path / "out").glob("*/result.json")
     assert json.loads(result.read_text())["weights"]["name"] == "tiny"
+
+
+def test_two_bundles_live_in_one_process(tiny_bundle, tmp_path, make_tiny_network, tiny_content):
+    other = shutil.copytree(tiny_bundle, tiny_bundle.with_name("ct_other"))
+    save_weights(make_tiny_network(seed=5), tiny_content, other / "models" / "demo.json")
+    for folder in (tiny_bundle, other):
+        with zipfile.ZipFile(pack_bundle(folder, output_dir=tmp_path)) as packed:
+            packed.extractall(tmp_path / "packed")
+    code = f"""
+import sys
+from monai.bundle import load
+made = []
+for name in ("ct_scroll", "ct_other"):
+    sys.path.insert(0, r"{tmp_path / "packed"}/" + name)
+    made.append(load(name, bundle_dir=r"{tmp_path / "packed"}", workflow_type="inference"))
+assert [type(network).__module__ for network in made] == [
+    "_ct_scroll_common.networks.ct_scroll", "_ct_other_common.networks.ct_scroll"
+]
+assert (made[0].head[0].weight != made[1].head[0].weight).any()
+"""
+    subprocess.run([sys.executable, "-c", code], cwd="/", check=True)
+
+
+def test_what_the_code_needs_is_said(tiny_bundle, tmp_path, repository):
+    files = content(pack_bundle(tiny_bundle, output_dir=tmp_path))
+    lines = files["ct_scroll/requirements.txt"].decode().splitlines()
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    assert lines == project["dependencies"]
+    assert any(line.startswith("monai") for line in lines)
+
+
+def test_it_goes_to_the_hub_and_comes_back(tiny_bundle, tmp_path, hub):
+    with zipfile.ZipFile(pack_bundle(tiny_bundle, output_dir=tmp_path)) as packed:
+        packed.extractall(tmp_path / "packed")
+    hub.token = "hf_own"
+    push_to_hf_hub(
+        repo="me/ct_scroll", name="ct_scroll", bundle_dir=str(tmp_path / "packed"),
+        token="hf_own", version="0.1.0", tag_as_latest_version=True,
+    )  # fmt: skip
+    assert hub.tags == ["0.1.0", "latest_version"]
+    assert b"license: apache-2.0" in hub.files["me/ct_scroll/README.md"]
+    hub.token = ""
+    back = tmp_path / "back"
+    download("ct_scroll", source="huggingface_hub", repo="me/ct_scroll", bundle_dir=back)
+    sums = (back / "ct_scroll" / "SHA256SUMS").read_text().splitlines()
+    for digest, name in (line.split("  ") for line in sums):
+        assert hashlib.sha256((back / "ct_scroll" / name).read_bytes()).hexdigest() == digest

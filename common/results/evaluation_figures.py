@@ -203,7 +203,7 @@ def _page(
 
 def _caption(page: Page, place: tuple[float, float], label: str, text: str) -> None:
     left, top = place
-    page.text(left, top - 27, fold(label, 36, 1), size=12.5, weight="bold")
+    page.text(left, top - 27, fold(label, 36, 1), size=11.5, weight="bold")
     page.text(left, top - 10, text, size=11, colour=MUTED)
 
 

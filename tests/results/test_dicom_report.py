@@ -1,3 +1,5 @@
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,6 +129,17 @@ def test_the_report_belongs_to_the_patient_and_the_study(
     assert series.SeriesInstanceUID == SERIES
     referenced = {image.ReferencedSOPInstanceUID for image in series.ReferencedSOPSequence}
     assert referenced == {f"1.2.3.4.{index}" for index in range(4)}
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not here")
+def test_an_outside_validator_finds_no_error(
+    write: Callable[..., Any], write_series: Callable[..., Any], tmp_path: Path
+) -> None:
+    write(write_series())
+    command = ["dciodvfy", "-new", str(tmp_path / "out" / "report_sr.dcm")]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
+    assert "ComprehensiveSR" in said
+    assert [line for line in said.splitlines() if line.startswith("Error")] == []
 
 
 def test_a_finding_points_at_the_slice_that_spoke_for_it(
