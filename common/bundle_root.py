@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -14,12 +15,20 @@ def find_bundle_root(name: str) -> str:
     bundle, or the one of that name beside this code.
 
     Args:
-        name: Of the bundle's folder.
+        name: What `configs/metadata.json` calls the `bundle`. Another bundle that was run before,
+            in the same process, is not mistaken for it.
 
     Returns:
-        The first that holds `configs/metadata.json`; the last if none does.
+        The first folder whose metadata says so; the last, in the repository, if none does.
     """
     above = Path(__file__).resolve().parents[1]
     places = [above, Path(sys.path[1]), Path(), above / "bundles" / name]
-    found = (place for place in places if (place / "configs" / "metadata.json").is_file())
-    return str(next(found, places[-1]))
+    return str(next((place for place in places if _is_bundle(place, name)), places[-1]))
+
+
+def _is_bundle(place: Path, name: str) -> bool:
+    try:
+        metadata = json.loads((place / "configs" / "metadata.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(metadata, dict) and metadata.get("bundle") == name

@@ -1,4 +1,4 @@
-"""What the model zoo demands: every bundle keeps it, and each check finds what is wrong."""
+"""What the model zoo demands: each check finds what is wrong."""
 
 import json
 import zipfile
@@ -18,11 +18,8 @@ from common.bundle_checks import (
     check_sums,
     check_torchscript,
 )
-from common.catalog import list_bundles
 from common.errors import InputError
 from common.packing import pack_bundle
-
-BUNDLES = [entry.name for entry in list_bundles()]
 
 
 @pytest.fixture
@@ -43,14 +40,6 @@ def unpacked(packed, tmp_path, monkeypatch):
 def edit(folder, **changes):
     path = folder / "configs" / "metadata.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
-
-
-@pytest.mark.parametrize("name", BUNDLES)
-def test_every_bundle_passes_every_check(name, repository, tmp_path):
-    archive = pack_bundle(repository / "bundles" / name, output_dir=tmp_path)
-    checks = list(check_bundle(archive))
-    assert [check for check in checks if not check.passed] == []
-    assert [check.name for check in checks] == list(bundle_checks.CHECKS)
 
 
 def test_what_is_no_packed_bundle_is_an_error(tmp_path):

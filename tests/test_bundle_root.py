@@ -1,5 +1,6 @@
 """The folder of the running bundle, from wherever it runs."""
 
+import json
 import sys
 
 import pytest
@@ -15,9 +16,10 @@ def make_bundle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     monkeypatch.setattr(sys, "path", [sys.path[0], str(tmp_path / "elsewhere"), *sys.path])
 
-    def make(path):
+    def make(path, name="ct_scroll"):
         (tmp_path / path / "configs").mkdir(parents=True)
-        (tmp_path / path / "configs" / "metadata.json").write_text("{}")
+        metadata = json.dumps({"bundle": name})
+        (tmp_path / path / "configs" / "metadata.json").write_text(metadata)
         return tmp_path / path
 
     return make
@@ -40,7 +42,21 @@ def test_the_config_that_runs_comes_before_both(make_bundle, monkeypatch):
 
 
 def test_a_packed_bundle_holds_the_code_and_is_found_by_it(make_bundle, monkeypatch):
-    packed = make_bundle("packed")
+    packed = make_bundle("packed", "x")
     monkeypatch.chdir(make_bundle("copy"))
     monkeypatch.setattr(bundle_root, "__file__", str(packed / "_x_common" / "bundle_root.py"))
     assert find_bundle_root("x") == str(packed)
+
+
+def test_another_bundle_that_ran_before_is_not_it(make_bundle, monkeypatch, repository):
+    other = str(make_bundle("other", "ct_agrg"))
+    monkeypatch.setattr(sys, "path", [sys.path[0], other, *sys.path])
+    assert find_bundle_root("ct_scroll") == str(repository / "bundles" / "ct_scroll")
+    assert find_bundle_root("ct_agrg") == other
+
+
+def test_damaged_metadata_is_no_bundle(make_bundle, monkeypatch, repository):
+    damaged = make_bundle("damaged")
+    (damaged / "configs" / "metadata.json").write_text("{")
+    monkeypatch.chdir(damaged)
+    assert find_bundle_root("ct_scroll") == str(repository / "bundles" / "ct_scroll")

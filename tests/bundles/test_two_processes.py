@@ -1,6 +1,8 @@
 """Two processes that torchrun starts share the work and give one answer."""
 
 import csv
+import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -37,6 +39,23 @@ def test_two_processes_share_a_batch_and_one_failure_fails_the_run(
     assert list(finished.values()) == ["finished"] * 4
     alone = run_bundle("inference")(*quick, "--input", five_scans)
     assert "4 cases were finished before" in alone.out
+
+
+def test_two_nodes_meet_and_share_the_cases(start_bundle, quick, five_scans, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        meeting_point = f"127.0.0.1:{free.getsockname()[1]}"
+    agent = (
+        "-m", "torch.distributed.run", "--nnodes", "2", "--nproc_per_node", "1",
+        "--rdzv_backend", "c10d", "--rdzv_id", "scans", "--rdzv_endpoint", meeting_point,
+        "-m", "monai.bundle",
+    )  # fmt: skip
+    start = start_bundle("inference", launcher=agent)
+    with ThreadPoolExecutor(2) as nodes:
+        both = list(nodes.map(lambda _: start(*quick, "--input", five_scans), range(2)))
+    assert [ended.code for ended in both] == [0, 0], both[0].err + both[1].err
+    assert sorted(ended.out.count("Results: ") for ended in both) == [0, 1]
+    assert list(states(tmp_path / "out").values()) == ["finished"] * 5
 
 
 def test_two_processes_train_one_network(start_two, quick_list_training, tmp_path):
