@@ -48,6 +48,7 @@ class BundleEntry:
         version: Of the bundle.
         task: What it is for, in one sentence.
         path: Its folder.
+        outputs: What the network gives, as `metadata.json` has it.
         stages: Configs that lie over `inference.json`.
         weights: `installed`, `demo` and `published`, those that have a card.
         runs_with: Which of them `--weights auto` takes; None if there are none.
@@ -58,6 +59,7 @@ class BundleEntry:
     version: str
     task: str
     path: str
+    outputs: dict[str, Any]
     stages: list[str]
     weights: dict[str, WeightsEntry]
     runs_with: str | None
@@ -120,6 +122,7 @@ def _describe(folder: Path) -> BundleEntry:
         version=metadata["version"],
         task=metadata.get("task", ""),
         path=str(folder),
+        outputs=metadata.get("network_data_format", {}).get("outputs", {}),
         stages=sorted(configs - {"inference", "metadata"}),
         weights=weights,
         runs_with=next(iter(runnable), None),
