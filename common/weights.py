@@ -201,7 +201,7 @@ def save_state(state: Mapping[str, Tensor], content: Mapping[str, Any], path: Pa
     tensors = path.with_suffix(".safetensors" if path.stem == "demo" else ".pt")
     with replacing(tensors) as temporary:
         if tensors.suffix == ".safetensors":
-            safetensors.torch.save_file(plain, temporary)
+            temporary.write_bytes(safetensors.torch.save(plain))
         else:
             archive = io.BytesIO()  # a file's own name would stand in it, and change its hash
             torch.save(plain, archive)

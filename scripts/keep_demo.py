@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from common.card import read_card
-from common.catalog import find_bundle
+from common.catalog import find_bundle, read_metadata
 from common.errors import InputError
 from common.weights import read_tensors, save_state
 
@@ -24,9 +24,12 @@ def keep(bundle: str, card_path: Path, metrics_path: Path) -> Path:
         msg = f"card must have tensors trained on phantoms, got {card_path}; train with phantoms"
         raise InputError(msg)
     metrics = json.loads(metrics_path.read_text(encoding="utf-8"))
-    demo = find_bundle(bundle) / "models" / "demo.json"
+    root = find_bundle(bundle)
+    demo = root / "models" / "demo.json"
     score = {"data": "held-out synthetic phantoms", **score_of(metrics)}
-    return save_state(read_tensors(card.tensors), {**card.content, "score": score}, demo).path
+    name = f"{read_metadata(root)['name']} demo"
+    content = {**card.content, "name": name, "score": score}
+    return save_state(read_tensors(card.tensors), content, demo).path
 
 
 def score_of(metrics: dict[str, Any]) -> dict[str, Any]:

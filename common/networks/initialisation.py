@@ -31,6 +31,7 @@ def start_from(
     key_map: str | Path,
     part: str = "encoder",
     frozen: bool = False,
+    dropout: float | None = None,
 ) -> Network:
     """Load initial weights into a network, strictly, and lay it out for fast training.
 
@@ -44,11 +45,15 @@ def start_from(
         key_map: The bundle's key map; layout `imagenet` leads from torchvision's names to ours.
         part: The submodule that ImageNet weights fill.
         frozen: Whether `part` stays as loaded; the rest trains.
+        dropout: Probability of every dropout, attention's included; None leaves the network's own.
 
     Raises:
-        InputError: If the file is missing, a key or shape does not fit, or what is frozen would be
-            random.
+        InputError: If the file is missing, a key or shape does not fit, what is frozen would be
+            random, or `dropout` is no probability.
     """
+    if dropout is not None and not 0 <= dropout < 1:
+        msg = f"dropout must be from 0 to below 1, or null for the network's own, got {dropout}"
+        raise InputError(msg)
     if frozen and not source:
         msg = (
             f"initial_weights must be given where the {part} is not trained, got none; "
@@ -57,9 +62,19 @@ def start_from(
         raise InputError(msg)
     if source:
         _load(network, source, key_map, part)
+    if dropout is not None:
+        _set_dropout(network, dropout)
     network.get_submodule(part).requires_grad_(not frozen)
     channels_last: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return channels_last.train()
+
+
+def _set_dropout(network: nn.Module, probability: float) -> None:
+    for module in network.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = probability
+        elif isinstance(module, nn.MultiheadAttention):
+            module.dropout = probability
 
 
 def _load(network: nn.Module, source: str, key_map: str | Path, part: str) -> None:

@@ -82,6 +82,21 @@ def test_frozen_encoder_does_not_train_and_the_rest_does(make_tiny_network, tiny
     assert all(weight.requires_grad for weight in network.parameters())
 
 
+def dropouts(network):
+    return [m.p for m in network.modules() if isinstance(m, torch.nn.Dropout)] + [
+        m.dropout for m in network.modules() if isinstance(m, torch.nn.MultiheadAttention)
+    ]
+
+
+def test_dropout_can_be_chosen_and_is_the_networks_own_otherwise(make_tiny_network, key_map):
+    own = start_from(make_tiny_network(), source="", key_map=key_map)
+    assert set(dropouts(own)) == {0.2, 0.5, 0.1}
+    chosen = start_from(make_tiny_network(), source="", key_map=key_map, dropout=0.0)
+    assert set(dropouts(chosen)) == {0.0}
+    with pytest.raises(InputError, match=r"dropout must be from 0 to below 1, .* got 1\.5"):
+        start_from(make_tiny_network(), source="", key_map=key_map, dropout=1.5)
+
+
 def test_random_encoder_is_not_frozen(make_tiny_network, key_map):
     with pytest.raises(InputError, match="initial_weights must be given where the encoder is not"):
         start_from(make_tiny_network(), source="", key_map=key_map, frozen=True)
