@@ -16,6 +16,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -34,9 +35,9 @@ Summary = dict[str, Any]
 # ---------------------------------------------------------------- one process
 
 
-def status_mb(key: str) -> float:
-    """A line of this process's status, such as `VmRSS` or `VmHWM`, in MB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+def status_mb(key: str, process: int | str = "self") -> float:
+    """A line of a process's status, such as `VmRSS` or `VmHWM`, in MB; 0 once it has ended."""
+    for line in Path(f"/proc/{process}/status").read_text().splitlines():
         if line.startswith(key):
             return int(line.split()[1]) / 1024
     return 0.0
@@ -101,16 +102,23 @@ def fresh_process(module: str, *arguments: object, **environment: str) -> Sample
 
 
 def timed_command(command: Sequence[str]) -> Sample:
-    """Run a whole command, start included; `peak_mb` is all it ever held at once."""
+    """Run a whole command, start included; `peak_mb` is all it ever held at once.
+
+    The peak is read while it runs: the system's own account at the end counts what this process
+    held when it started the command.
+    """
     busy, wall = busy_s(), time.perf_counter()
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
-    assert process.stdout is not None
-    said = process.stdout.read()
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - wall
+    with tempfile.TemporaryFile("w+") as output:
+        process = subprocess.Popen(command, cwd=REPOSITORY, stdout=output, stderr=output)
+        peak, ended = 0.0, 0
+        while not ended:
+            peak = max(peak, status_mb("VmHWM", process.pid))
+            time.sleep(0.02)
+            ended, status, usage = os.wait4(process.pid, os.WNOHANG)
+        wall = time.perf_counter() - wall
+        process.returncode = os.waitstatus_to_exitcode(status)
+        output.seek(0)
+        said = output.read()
     if process.returncode:
         msg = f"{' '.join(command)} failed:\n{said}"
         raise SystemExit(msg)
@@ -118,7 +126,7 @@ def timed_command(command: Sequence[str]) -> Sample:
     return {
         "wall_s": wall,
         "cpu_s": cpu,
-        "peak_mb": usage.ru_maxrss / 1024,
+        "peak_mb": peak,
         "other_cores": max(0.0, (busy_s() - busy - cpu) / wall),
     }
 

@@ -19,8 +19,9 @@ CLASSIFICATION_DEFINITIONS: Mapping[str, str] = {
     "probabilities": "Probability of each finding in this scan, 0 to 1.",
     "findings": "Decision per finding: positive where probability >= threshold (from the card).",
     "relevance": (
-        "How much each triplet of three neighbouring axial slices pushes the finding's logit "
-        "(per_triplet, lowest triplet first; positive means towards the finding). top_triplets: "
+        "The finding's logit for each triplet of three neighbouring axial slices alone, less the "
+        "mean over the scan's triplets (per_triplet, lowest first; positive speaks for the "
+        "finding). top_triplets: "
         "centre_world_mm in mm, RAS+; slices_voxel [first, last] along input_axis of the input "
         "array, counted from 0, null where the triplet lies outside the input."
     ),

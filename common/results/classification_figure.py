@@ -204,7 +204,7 @@ def _draw_side(
         positions_voxel=positions,
         seen=seen,
     )
-    text = "How far the finding's logit falls without\nthree slices, by slice number"
+    text = "The finding's logit for three slices alone,\nagainst the mean of all, by slice number"
     page.text(left, HEIGHT - foot + 14, text, va="top", linespacing=1.45, **small)
     meanings = ((0, NIGHT_POSITIVE, "speaks for it"), (118, NIGHT_AGAINST, "against it"))
     for x, colour, meaning in meanings:

@@ -2,11 +2,12 @@
 
 import importlib
 import json
+import sys
 from pathlib import Path
 
 import pytest
 
-from benchmarks.protocol import RESULTS, load_note, ratio, spread, summarize, timed
+from benchmarks.protocol import RESULTS, load_note, ratio, spread, summarize, timed, timed_command
 
 RECORDS = sorted(path for path in RESULTS.glob("*.json") if not path.stem.endswith("_quick"))
 
@@ -37,6 +38,13 @@ def test_peak_counts_memory_that_was_freed_again():
     _, found = timed(lambda: len(bytearray(b"\1" * 2**26)))
     assert found["peak_mb"] > 60
     assert found["wall_s"] > 0
+
+
+def test_the_peak_of_a_command_is_its_own():
+    held_here = bytearray(b"1" * 400_000_000)
+    sample = timed_command([sys.executable, "-c", "import time; time.sleep(0.2)"])
+    assert 2 < sample["peak_mb"] < 100
+    assert len(held_here) == 400_000_000
 
 
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
