@@ -67,7 +67,8 @@ def test_interrupted_inference_ends_in_one_line_and_goes_on(quick, scans, tmp_pa
     log = tmp_path / "log"
     arguments = command(["inference"], [*quick, "--input", scans, "--num_workers", "1"])
     slow = (
-        "import runpy, sys, time\n"
+        "import runpy, signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # ignored in background jobs
         "from common.engines import case_evaluator as engine\n"
         "write = engine.SupervisedEvaluator._iteration\n"
         "def wait(self, *given):\n"
