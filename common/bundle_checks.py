@@ -7,7 +7,6 @@ metadata's schema comes from here, so that no network is needed.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import sys
 import tempfile
@@ -33,6 +32,7 @@ from .card import read_card
 from .catalog import METADATA, read_metadata
 from .errors import InputError
 from .packing import SUMS
+from .weights import file_sha256
 
 SCHEMA = Path(__file__).with_name("metadata_schema.json")
 FILES = (
@@ -105,7 +105,7 @@ def check_sums(folder: Path) -> str:
     lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     for line in lines:
         digest, name = line.split("  ", 1)
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != digest:
+        if file_sha256(folder / name) != digest:
             msg = f"file must have the sha256 of {SUMS}, got another {name}; pack it again"
             raise InputError(msg)
     return f"{len(lines)} as listed"

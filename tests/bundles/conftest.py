@@ -8,15 +8,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from itertools import cycle
-from pathlib import Path
 
 import pytest
 
 from common.phantom.export import write_phantom_case
 from common.phantom.patient import SEED_RANGES
 from common.tables.ct_rate import CT_RATE_LABELS
+from tests.conftest import REPOSITORY
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
 ENVIRONMENT = {
     **os.environ,

@@ -8,10 +8,10 @@ import pytest
 from monai.bundle import ConfigParser
 
 from common.bundle_checks import CHECKS, check_bundle
+from common.catalog import list_bundles
 from common.packing import pack_bundle
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-BUNDLES = [path.parents[1] for path in sorted(REPOSITORY.glob("bundles/*/configs/metadata.json"))]
+BUNDLES = [Path(bundle.path) for bundle in list_bundles()]
 # What each overlay is laid over; every other file is laid over inference.json alone.
 BELOW = {
     "multi_gpu": ["train"],

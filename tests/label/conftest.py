@@ -4,6 +4,7 @@ import json
 import os
 import socket
 import subprocess
+import sys
 import time
 import urllib.request
 from contextlib import contextmanager
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.conftest import REPOSITORY
+
 LABEL_PYTHON = Path(os.environ.get("LABEL_PYTHON", REPOSITORY / ".venv-label" / "bin" / "python"))
 CLIENT = """
 import json, sys
@@ -64,8 +66,6 @@ def serve(label_python, tmp_path_factory):
 
     @contextmanager
     def start(studies, *options):
-        import sys
-
         port = free_port()
         home = tmp_path_factory.mktemp("home")  # MONAI Label keeps caches there
         command = [
