@@ -22,14 +22,22 @@ class LocatedFindingsLoss(nn.Module):
         most_weight: Of a place with the finding in the balanced loss, against 1 of any other.
         focal_weight: Of the focal loss, against 1 of the balanced.
         gamma: How fast a place's weight in the focal loss falls with its being right.
+        whole_weight: Of the whole picture's read-out, against 1 of either other. It alone sees
+            what a network behind the encoder sees, the mean.
     """
 
     def __init__(
-        self, *, most_weight: float = 100.0, focal_weight: float = 0.1, gamma: float = 2.0
+        self,
+        *,
+        most_weight: float = 100.0,
+        focal_weight: float = 0.1,
+        gamma: float = 2.0,
+        whole_weight: float = 1.0,
     ) -> None:
         super().__init__()
         self.most_weight = most_weight
         self.focal_weight = focal_weight
+        self.whole_weight = whole_weight
         self.focal = FocalLoss(gamma=gamma, reduction="none")
 
     def forward(self, logits: tuple[Tensor, Tensor, Tensor], truth: Tensor) -> Tensor:
@@ -58,7 +66,7 @@ class LocatedFindingsLoss(nn.Module):
         return (
             self._of_read_out(fine, truth)
             + self._of_read_out(coarse, around)
-            + self._of_read_out(whole, anywhere)
+            + self.whole_weight * self._of_read_out(whole, anywhere)
         )
 
     def _of_read_out(self, logits: Tensor, truth: Tensor) -> Tensor:

@@ -16,21 +16,22 @@ def answer(value: float = 0.0, labels: int = 1) -> tuple[torch.Tensor, ...]:
     )
 
 
-def expected(counts, logit, *, most_weight=100.0, focal_weight=0.1, gamma=2.0) -> float:
-    """Of read-outs with so many places with and without the finding."""
+def expected(counts, logit, *, most_weight=100.0, focal_weight=0.1, gamma=2.0, whole_weight=1.0):
+    """Of three read-outs with so many places with and without the finding."""
     right = 1 / (1 + math.exp(logit))
     missed, fine = -math.log(1 - right), -math.log(right)
     total = 0.0
-    for positive, negative in counts:
+    for (positive, negative), counted in zip(counts, (1, 1, whole_weight), strict=True):
         weight = min(max(negative / max(positive, 1), 1), most_weight)
-        total += (weight * positive * missed + negative * fine) / (weight * positive + negative)
+        balanced = (weight * positive * missed + negative * fine) / (weight * positive + negative)
         focal = positive * right**gamma * missed + negative * (1 - right) ** gamma * fine
-        total += focal_weight * focal / max(positive, 1)
+        total += counted * (balanced + focal_weight * focal / max(positive, 1))
     return total
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"gamma": 0.5}, {"most_weight": 2.0}, {"focal_weight": 1.0}]
+    "options",
+    [{}, {"gamma": 0.5}, {"most_weight": 2.0}, {"focal_weight": 1.0}, {"whole_weight": 4.0}],
 )
 def test_it_is_balanced_cross_entropy_and_focal_loss(options):
     truth = torch.zeros(2, 1, 4, 4)
