@@ -1,0 +1,264 @@
+"""Sliding-window segmentation in memory that grows neither with a scan's length nor its classes.
+
+MONAI's `sliding_window_inference` blends the logits of every class over the whole scan: 118 classes
+of 300 x 240 x 240 voxels are 8 GB. Where a network's last layer is linear in every voxel, blending
+its inputs gives the same: here the few features before it are blended, and the layer is applied
+once per voxel. Windows come slab by slab along the first axis; as soon as no later window reaches
+a row it becomes labels, and its features are forgotten. Windows, weights and padding are MONAI's,
+so the labels are those of its argmax, but for ties within rounding.
+
+Shapes: D H W the scan, d h w a window, F features before the last layer, K classes.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name
+from monai.data.utils import compute_importance_map, dense_patch_slices
+from monai.inferers import Inferer
+from monai.networks.nets import SegResNetDS
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..parallel import is_first_process
+from .acceleration import Encoder, accelerate, choose_backend, choose_precision
+
+_SCORES_AT_ONCE = 32 * 2**20  # numbers in the scores of all classes held at a time, 128 MiB
+_SAME = 1e-4  # relative to the largest logit: how alike a split network must be
+
+Window = tuple[slice, slice, slice]
+
+
+class StreamingInferer(Inferer):
+    """Label a scan window by window.
+
+    Args:
+        roi_size: Window d h w, in voxels; a scan that is smaller is padded with zeros around it.
+        overlap: Share of a window that the next one repeats, 0 up to 1, one number or three.
+        sigma_scale: Of the Gaussian that weighs a window's middle against its edges, in windows.
+        empty_below: A window in which no voxel is above this is not run: all background. In the
+            network's input range. None runs every window.
+        windows_at_once: Windows per batch.
+        device: Where the network runs; decides what `auto` precision is.
+        precision: `auto`, `fp32` or `bf16`; of the network up to its last layer. Blending and
+            the last layer are fp32.
+        backend: `eager`, `compile` or `openvino`.
+        progress: Show a bar over the windows.
+
+    Raises:
+        InputError: If a number is out of its range or the device cannot compute so.
+    """
+
+    def __init__(
+        self,
+        *,
+        roi_size: Sequence[int],
+        overlap: float | Sequence[float] = 0.5,
+        sigma_scale: float = 0.125,
+        empty_below: float | None = None,
+        windows_at_once: int = 1,
+        device: torch.device | str = "cpu",
+        precision: str = "auto",
+        backend: str = "eager",
+        progress: bool = True,
+    ) -> None:
+        super().__init__()
+        self.roi_size = tuple(int(n) for n in roi_size)
+        overlaps = [overlap] * 3 if isinstance(overlap, int | float) else list(overlap)
+        if len(overlaps) != 3 or not all(0 <= share < 1 for share in overlaps):
+            msg = f"overlap must be from 0 up to but below 1, got {overlap}; 0.5 is a good choice"
+            raise InputError(msg)
+        if len(self.roi_size) != 3 or min(self.roi_size) < 1:
+            msg = f"roi_size must be three numbers of voxels, got {roi_size}; take the card's"
+            raise InputError(msg)
+        if windows_at_once < 1:
+            msg = f"windows_at_once must be 1 or more, got {windows_at_once}; 1 takes least memory"
+            raise InputError(msg)
+        self.overlap = tuple(float(share) for share in overlaps)
+        self.sigma_scale = sigma_scale
+        self.empty_below = empty_below
+        self.windows_at_once = windows_at_once
+        self.precision = choose_precision(precision, torch.device(device))
+        self.backend = choose_backend(backend, torch.device(device))
+        self.progress = progress
+        self._ready_for: nn.Module | None = None
+        self._body: Encoder | None = None
+        self._head: nn.Conv3d | None = None
+
+    def __call__(
+        self, inputs: Tensor, network: nn.Module, *_args: Any, **_kwargs: Any
+    ) -> dict[str, Any]:
+        """Label one scan.
+
+        Args:
+            inputs: `(1, 1, D, H, W)` on the network's device, in the card's range.
+            network: In evaluation mode; ends in a 1 x 1 x 1 convolution to K classes.
+
+        Returns:
+            `labels` `(1, D, H, W)`, uint8, class of each voxel, on the CPU; `num_windows` and
+            `num_empty`, how many of them were not run; `inference_s`, seconds.
+        """
+        start = time.perf_counter()
+        labels = torch.zeros(inputs.shape[1:], dtype=torch.uint8)
+        run = _Run(inputs.as_subclass(Tensor), self)
+        for first, slab in run.slabs(*self._prepare(network, inputs.device)):
+            labels[:, first : first + slab.shape[0]] = slab.cpu()
+        return {
+            "labels": labels,
+            "num_windows": len(run.windows),
+            "num_empty": run.num_empty,
+            "inference_s": time.perf_counter() - start,
+        }
+
+    def _prepare(self, network: nn.Module, device: torch.device) -> tuple[Encoder, nn.Conv3d]:
+        if self._body is None or self._head is None or self._ready_for is not network:
+            body, self._head = split_head(network)
+            self._body = accelerate(
+                body, precision=self.precision, backend=self.backend, device=device
+            )
+            self._ready_for = network
+        return self._body, self._head
+
+
+class _Run:
+    """One scan on its way through the windows."""
+
+    def __init__(self, image: Tensor, how: StreamingInferer) -> None:
+        if image.dim() != 5 or image.shape[:2] != (1, 1):
+            msg = f"image must be one scan (1, 1, D, H, W), got {list(image.shape)}; pass one"
+            raise ValueError(msg)
+        self.how = how
+        self.size = tuple(image.shape[2:])
+        missing = [max(r - n, 0) for r, n in zip(how.roi_size, self.size, strict=True)]
+        before = [n // 2 for n in missing]
+        pad = [n for m, b in zip(missing[::-1], before[::-1], strict=True) for n in (b, m - b)]
+        self.image = F.pad(image, pad) if any(pad) else image
+        self.inner = tuple(slice(b, b + n) for b, n in zip(before, self.size, strict=True))
+        padded = tuple(self.image.shape[2:])
+        step = [
+            r if r == n else max(int(r * (1 - share)), 1)
+            for r, n, share in zip(how.roi_size, padded, how.overlap, strict=True)
+        ]
+        self.windows: list[Window] = dense_patch_slices(padded, how.roi_size, step)
+        self.importance = compute_importance_map(
+            how.roi_size, mode="gaussian", sigma_scale=how.sigma_scale, device=image.device
+        )
+        self.num_empty = 0
+
+    @torch.inference_mode()
+    def slabs(self, body: Encoder, head: nn.Conv3d) -> Iterator[tuple[int, Tensor]]:
+        """Rows of labels as they become final: the first row, and `(rows, H, W)` uint8."""
+        depth, height, width = self.image.shape[2:]
+        d = self.how.roi_size[0]
+        weight = torch.zeros((d, height, width), device=self.image.device)
+        features: Tensor | None = None
+        top = 0  # row of the padded scan that the buffers begin with
+        with tqdm(
+            total=len(self.windows), unit="window", leave=False, delay=2,
+            disable=not (self.how.progress and is_first_process()),
+        ) as bar:  # fmt: skip
+            for row, group in groupby(self.windows, key=lambda window: window[0].start):
+                if row > top:
+                    yield from self._finish(features, weight, row - top, top, head)
+                    _move_up(weight, row - top)
+                    if features is not None:
+                        _move_up(features, row - top)
+                    top = row
+                for windows in self._batches(list(group), bar.update):
+                    found = body(torch.cat([self.image[:, :, *window] for window in windows]))
+                    if features is None:
+                        features = found.new_zeros((d, found.shape[1], height, width))
+                    for window, each in zip(windows, found, strict=True):
+                        _, rows, columns = window
+                        features[:, :, rows, columns].addcmul_(
+                            each.transpose(0, 1), self.importance[:, None]
+                        )
+                        weight[:, rows, columns] += self.importance
+                    del found
+                    bar.update(len(windows))
+            yield from self._finish(features, weight, depth - top, top, head)
+
+    def _batches(self, windows: list[Window], skip: Callable[[int], Any]) -> Iterator[list[Window]]:
+        """Windows with something in them, so many at once."""
+        if self.how.empty_below is not None:
+            full = [w for w in windows if self.image[:, :, *w].amax() > self.how.empty_below]
+            self.num_empty += len(windows) - len(full)
+            skip(len(windows) - len(full))
+            windows = full
+        for start in range(0, len(windows), self.how.windows_at_once):
+            yield windows[start : start + self.how.windows_at_once]
+
+    def _finish(
+        self, features: Tensor | None, weight: Tensor, num_rows: int, top: int, head: nn.Conv3d
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Labels of the first rows of the buffers, which no later window reaches."""
+        along, *plane = self.inner
+        rows = slice(max(along.start - top, 0), min(along.stop - top, num_rows))
+        if features is None or rows.start >= rows.stop:
+            return
+        in_a_row = head.out_channels * self.size[1] * self.size[2]
+        step = max(_SCORES_AT_ONCE // in_a_row, 1)
+        for start in range(rows.start, rows.stop, step):
+            part = slice(start, min(start + step, rows.stop))
+            seen = weight[part, *plane]
+            blended = features[part, :, *plane] / seen[:, None].clamp_min(1e-12)
+            scores = head(blended.unsqueeze(2)).squeeze(2)  # a row is an image of depth 1
+            labels = scores.max(dim=1).indices.to(torch.uint8)
+            labels[seen == 0] = 0
+            yield top + start - along.start, labels
+
+
+def _move_up(buffer: Tensor, num_rows: int) -> None:
+    """Forget the first rows; the others take their place, and zeros come in behind."""
+    for row in range(buffer.shape[0] - num_rows):
+        buffer[row] = buffer[row + num_rows]
+    buffer[-num_rows:] = 0
+
+
+def split_head(network: nn.Module) -> tuple[nn.Module, nn.Conv3d]:
+    """A network without its last layer, and that layer, sharing the network's weights.
+
+    Args:
+        network: In evaluation mode; its last 1 x 1 x 1 convolution gives its output.
+
+    Returns:
+        The network up to its last layer, `(N, 1, d, h, w)` to `(N, F, d, h, w)`, and the layer,
+        `(N, F, d, h, w)` to `(N, K, d, h, w)`.
+
+    Raises:
+        ValueError: If no such layer gives the output; tried on a small block of noise.
+    """
+    layers = [
+        name
+        for name, module in network.named_modules()
+        if isinstance(module, nn.Conv3d) and set(module.kernel_size) == {1}
+    ]
+    if not layers:
+        msg = f"network must end in a 1 x 1 x 1 convolution, got {type(network).__name__} without"
+        raise ValueError(msg)
+    shared = {id(t): t for t in (*network.parameters(), *network.buffers())}
+    body = copy.deepcopy(network, memo=shared)
+    head = body.get_submodule(layers[-1])
+    assert isinstance(head, nn.Conv3d)
+    body.set_submodule(layers[-1], nn.Identity())
+    if isinstance(body, SegResNetDS):
+        body.dsdepth = 1  # the heads of deep supervision are for training
+    weight = next(head.parameters())
+    noise = torch.rand((1, 1, 32, 32, 32), generator=torch.Generator().manual_seed(0))
+    noise = noise.to(weight.device, weight.dtype)
+    with torch.inference_mode():
+        wanted, found = network(noise), head(body(noise))
+    if wanted.shape != found.shape or (wanted - found).abs().max() > _SAME * wanted.abs().max():
+        msg = (
+            f"network's last layer must be linear in every voxel, got {type(network).__name__} "
+            f"in which something follows {layers[-1]}; use MONAI's SlidingWindowInferer"
+        )
+        raise ValueError(msg)
+    return body, head
