@@ -163,7 +163,7 @@ def target_grid(
     source: Grid,
     *,
     axcodes: Sequence[str],
-    spacing_mm: Sequence[float],
+    spacing_mm: Sequence[float] | None,
     kind: GridKind,
 ) -> Grid:
     """The grid that covers the whole scan in the wanted orientation and spacing.
@@ -171,16 +171,12 @@ def target_grid(
     Args:
         source: Grid of the scan as stored.
         axcodes: Direction of each axis of the result.
-        spacing_mm: Distance of neighbours along each axis of the result.
+        spacing_mm: Distance of neighbours along each axis of the result. None keeps the scan's.
         kind: `half_pixel` or `affine`, see the module docstring.
 
     Raises:
         InputError: If an argument is none of the above, or the result would be empty or absurd.
     """
-    spacing = np.asarray(spacing_mm, dtype=np.float64)
-    if spacing.shape != (3,) or not (np.isfinite(spacing) & (spacing > 0)).all():
-        msg = f"spacing_mm must be three positive numbers, got {spacing_mm}; give mm per voxel"
-        raise InputError(msg)
     if kind not in ("half_pixel", "affine"):
         msg = f"grid must be 'half_pixel' or 'affine', got {kind!r}; take what the card says"
         raise InputError(msg)
@@ -188,6 +184,10 @@ def target_grid(
     axes = upright_axes(affine, axcodes)
     step_mm = axes.T @ affine[:3, :3]  # along wanted axis d per stored index j, in mm
     step_mm[np.abs(step_mm) < 1e-9 * np.abs(step_mm).max()] = 0.0
+    spacing = np.abs(step_mm).max(axis=1) if spacing_mm is None else np.asarray(spacing_mm, float)
+    if spacing.shape != (3,) or not (np.isfinite(spacing) & (spacing > 0)).all():
+        msg = f"spacing_mm must be three positive numbers, got {spacing_mm}; give mm per voxel"
+        raise InputError(msg)
     last = np.asarray(source.shape, dtype=np.float64) - 1
     margin = 0.5 if kind == "half_pixel" else 0.0
     ends = np.stack([step_mm * -margin, step_mm * (last + margin)])
@@ -201,7 +201,7 @@ def target_grid(
         count = np.round(extent / spacing) + 1
     if count.prod() > 2**33:
         msg = (
-            f"spacing_mm must give at most 2**33 voxels, got {tuple(spacing_mm)} on a field of "
+            f"spacing_mm must give at most 2**33 voxels, got {spacing.tolist()} on a field of "
             f"view of {extent.round().tolist()} mm; check the units of the spacing and the header"
         )
         raise InputError(msg)

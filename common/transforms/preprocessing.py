@@ -89,7 +89,7 @@ class PreprocessCTd(MapTransform):
     Args:
         keys: Where the `Volume` is, usually `image`.
         axcodes: Direction of each axis of the result.
-        spacing_mm: Distance of neighbours along each axis of the result.
+        spacing_mm: Distance of neighbours along each axis of the result. None keeps the scan's.
         size: Voxels along each axis of the result, cropped and padded around the centre. None,
             for one axis or for all, keeps the field of view.
         hu_window: Lowest and highest HU; beyond, values are cut. None keeps HU as they are.
@@ -108,7 +108,7 @@ class PreprocessCTd(MapTransform):
         keys: str | Sequence[str] = "image",
         *,
         axcodes: Sequence[str] = "SLP",
-        spacing_mm: Sequence[float] = (1.5, 0.75, 0.75),
+        spacing_mm: Sequence[float] | None = (1.5, 0.75, 0.75),
         size: Sequence[int | None] | None = None,
         hu_window: Sequence[float] | None = (-1000.0, 200.0),
         output_range: Sequence[float] | None = (-0.449, 0.551),
@@ -119,7 +119,7 @@ class PreprocessCTd(MapTransform):
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.axcodes = checked_axcodes(axcodes)
-        self.spacing_mm = tuple(spacing_mm)
+        self.spacing_mm = None if spacing_mm is None else tuple(spacing_mm)
         self.size = None if size is None else tuple(size)
         self.pad_multiple = tuple(pad_multiple)
         self.hu_window = _checked_range(hu_window, "hu_window")

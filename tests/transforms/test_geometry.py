@@ -145,3 +145,20 @@ def test_a_multiple_of_zero_is_refused() -> None:
 def test_points_need_three_coordinates() -> None:
     with pytest.raises(InputError, match=r"points must have shape \(..., 3\), got \(4, 2\)"):
         transform_points(np.eye(4), np.zeros((4, 2)))
+
+
+def test_without_a_spacing_the_scans_own_is_kept() -> None:
+    source = Grid((10, 12, 14), nib.affines.from_matvec(np.diag([-0.7, -0.8, 2.5]), [1, 2, 3]))
+    grid = target_grid(source, axcodes="SPL", spacing_mm=None, kind="affine")
+    assert grid.shape == (14, 12, 10)
+    assert grid.spacing_mm == pytest.approx((2.5, 0.8, 0.7))
+    assert nib.aff2axcodes(grid.affine) == ("S", "P", "L")
+
+
+def test_without_a_spacing_a_tilted_gantry_keeps_its_table_steps_at_least() -> None:
+    affine = np.diag([0.5, 0.5, 5.0, 1.0])
+    affine[1, 2] = 1.5
+    grid = target_grid(Grid((20, 20, 8), affine), axcodes="SPL", spacing_mm=None, kind="affine")
+    assert grid.spacing_mm[0] == pytest.approx(5.0)
+    assert grid.spacing_mm[2] == pytest.approx(0.5)
+    assert np.isfinite(grid.affine).all()
