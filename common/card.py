@@ -5,7 +5,9 @@ Its keys:
 - `name`, `bundle`: what these weights are called and which bundle they belong to.
 - `network`: `class` (name) and `arguments` (keyword arguments of that class).
 - `preprocessing`: `axcodes`, `spacing_mm`, `size`, `hu_window`, `output_range`, `grid`.
-- `labels` in channel order; `thresholds`: label to probability; positive means `>=`.
+- `labels` in channel order; `thresholds`: label to probability; positive means `>=`. A segmenter's
+  `numbers`: what stands for each label in a label volume; the channel's own where not given.
+- `presets`: name to how a segmenter is run: `spacing_mm`, `overlap` and what is cropped.
 - `tensors`, `sha256`: file beside the card and its hash. Absent in a card that only describes
   an architecture, such as `published.json` before its weights are fetched.
 - `training`, `score`: what it was trained on and what it reaches there.
@@ -77,6 +79,24 @@ class Card:
         """Probability from which each label counts as positive (`>=`); 0.5 where not given."""
         given = self.content.get("thresholds", {})
         return {label: float(given.get(label, 0.5)) for label in self.labels}
+
+    @property
+    def numbers(self) -> list[int]:
+        """Number of each label in a label volume, in channel order."""
+        return [int(n) for n in self.content.get("numbers", range(len(self.labels)))]
+
+    def preset(self, name: str) -> Mapping[str, Any]:
+        """One of the ways to run the network that the card offers.
+
+        Raises:
+            InputError: If there is none of that name.
+        """
+        presets = self.content.get("presets", {})
+        if name not in presets:
+            known = ", ".join(presets) or "none"
+            msg = f"preset must be one of {known}, got {name}; see the presets of {self.path}"
+            raise InputError(msg)
+        return Section(presets[name], name=f"presets.{name}", path=self.path)
 
     @property
     def is_synthetic(self) -> bool:

@@ -30,6 +30,7 @@ def start_from(
     source: str,
     key_map: str | Path,
     part: str = "encoder",
+    layout: str = "imagenet",
     frozen: bool = False,
     dropout: float | None = None,
 ) -> Network:
@@ -39,11 +40,12 @@ def start_from(
 
     Args:
         network: To be trained; left in training mode.
-        source: Empty for random weights; a card (`.json`) for all of the network; a torchvision
-            ResNet state dict (`.pth`, `.safetensors`) for its encoder; or such a file on the
-            Hugging Face hub, `hf://timm/resnet18.tv_in1k/model.safetensors`.
-        key_map: The bundle's key map; layout `imagenet` leads from torchvision's names to ours.
-        part: The submodule that ImageNet weights fill.
+        source: Empty for random weights; a card (`.json`) for all of the network; a published
+            state dict (`.pt`, `.pth`, `.ckpt`, `.safetensors`) for one part of it; or such a file
+            on the Hugging Face hub, `hf://timm/resnet18.tv_in1k/model.safetensors`.
+        key_map: The bundle's key map.
+        part: The submodule that a published state dict fills.
+        layout: Of the key map, from the published names to ours.
         frozen: Whether `part` stays as loaded; the rest trains.
         dropout: Probability of every dropout, attention's included; None leaves the network's own.
 
@@ -61,11 +63,13 @@ def start_from(
         )
         raise InputError(msg)
     if source:
-        _load(network, source, key_map, part)
+        _load(network, source, key_map, part, layout)
     if dropout is not None:
         _set_dropout(network, dropout)
     network.get_submodule(part).requires_grad_(not frozen)
-    channels_last: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    is_3d = any(isinstance(module, nn.Conv3d) for module in network.modules())
+    order = torch.channels_last_3d if is_3d else torch.channels_last
+    channels_last: Network = network.to(memory_format=order)  # type: ignore[call-overload]
     return channels_last.train()
 
 
@@ -77,7 +81,9 @@ def _set_dropout(network: nn.Module, probability: float) -> None:
             module.dropout = probability
 
 
-def _load(network: nn.Module, source: str, key_map: str | Path, part: str) -> None:
+def _load(
+    network: nn.Module, source: str, key_map: str | Path, part: str, layout: str
+) -> None:
     if source.endswith(".json"):
         load_weights(network, card=read_card(source))
         return
@@ -85,7 +91,7 @@ def _load(network: nn.Module, source: str, key_map: str | Path, part: str) -> No
     if not path.is_file():
         msg = f"initial_weights must be a file, got {source}; see docs/README.md for where from"
         raise InputError(msg)
-    renamed = rename_keys(read_tensors(path), read_key_map(key_map, "imagenet"))
+    renamed = rename_keys(read_tensors(path), read_key_map(key_map, layout))
     state = {key.removeprefix(f"{part}."): tensor for key, tensor in renamed.items()}
     target = network.get_submodule(part)
     counts = {k: v for k, v in target.state_dict().items() if k.endswith("num_batches_tracked")}

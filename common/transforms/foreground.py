@@ -5,6 +5,8 @@ Shapes: D H W the scan.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import scipy.ndimage
 import torch
@@ -17,14 +19,28 @@ class Foreground:
     """Voxels above a value, or the box of the largest thing above it: the body, not its table.
 
     Args:
-        above: In the network's input range.
+        above_hu: In HU.
+        hu_window: Of the preprocessing that the image has gone through.
+        output_range: What that made of the window.
         largest_only: Find the largest connected piece (on every fourth voxel), and take its box,
             grown by `margin_voxels`. Otherwise every voxel above the value.
         margin_voxels: Around the largest piece.
+
+    Attributes:
+        above: The value in the network's input range.
     """
 
-    def __init__(self, *, above: float, largest_only: bool, margin_voxels: int = 8) -> None:
-        self.above = above
+    def __init__(
+        self,
+        *,
+        above_hu: float,
+        hu_window: Sequence[float] = (0.0, 1.0),
+        output_range: Sequence[float] = (0.0, 1.0),
+        largest_only: bool,
+        margin_voxels: int = 8,
+    ) -> None:
+        (low, high), (first, last) = hu_window, output_range
+        self.above = first + (above_hu - low) * (last - first) / (high - low)
         self.largest_only = largest_only
         self.margin_voxels = margin_voxels
 

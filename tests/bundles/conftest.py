@@ -131,8 +131,8 @@ def quick(tiny_card, tmp_path):
 @pytest.fixture
 def quick_training(tiny_card, tmp_path):
     """Options for one epoch of a tiny network on four phantoms, results to `tmp_path/run`."""
-    preset = tiny_card.path.with_suffix("")
-    return ["--preset", preset, "--output_dir", tmp_path / "run", *TINY_TRAINING]
+    card = tiny_card.path.with_suffix("")
+    return ["--train_as", card, "--output_dir", tmp_path / "run", *TINY_TRAINING]
 
 
 @pytest.fixture
@@ -149,7 +149,7 @@ def quick_list_training(tiny_card, tmp_path, scans):
         table.writeheader()
         table.writerows(rows)
     return [
-        "--preset", tiny_card.path.with_suffix(""), "--output_dir", tmp_path / "run",
+        "--train_as", tiny_card.path.with_suffix(""), "--output_dir", tmp_path / "run",
         "--dataset_dir", scans, "--labels_file", tmp_path / "labels.csv",
         "--validation_fraction", "0.1", "--initial_weights", "", "--num_workers", "0",
     ]  # fmt: skip

@@ -1,5 +1,6 @@
 """What part of a scan is worth a network's time."""
 
+import pytest
 import torch
 from monai.data import MetaTensor
 from monai.transforms import CropForegroundd
@@ -21,11 +22,11 @@ def bounds(mask):
 
 def test_every_voxel_above_the_value():
     image = body_and_table()
-    assert torch.equal(Foreground(above=0.1, largest_only=False)(image), image > 0.1)
+    assert torch.equal(Foreground(above_hu=0.1, largest_only=False)(image), image > 0.1)
 
 
 def test_the_box_of_the_body_leaves_the_table_out():
-    found = Foreground(above=0.1, largest_only=True, margin_voxels=0)(body_and_table())
+    found = Foreground(above_hu=0.1, largest_only=True, margin_voxels=0)(body_and_table())
     # no voxel of the body is lost, and no more than a coarse voxel's width is added
     for (first, last), (low, high) in zip(
         bounds(found), [(10, 50), (20, 60), (12, 52)], strict=True
@@ -36,23 +37,23 @@ def test_the_box_of_the_body_leaves_the_table_out():
 
 def test_a_margin_grows_the_box_within_the_image():
     narrow, wide = (
-        bounds(Foreground(above=0.1, largest_only=True, margin_voxels=margin)(body_and_table()))
+        bounds(Foreground(above_hu=0.1, largest_only=True, margin_voxels=margin)(body_and_table()))
         for margin in (0, 4)
     )
     assert [(a - 4, b + 4) for a, b in narrow] == wide
-    huge = Foreground(above=0.1, largest_only=True, margin_voxels=99)(body_and_table())
+    huge = Foreground(above_hu=0.1, largest_only=True, margin_voxels=99)(body_and_table())
     assert huge.all()
 
 
 def test_where_there_is_nothing_everything_is_kept():
     for largest_only in (True, False):
-        assert Foreground(above=0.1, largest_only=largest_only)(torch.zeros(1, 9, 9, 9)).all()
+        assert Foreground(above_hu=0.1, largest_only=largest_only)(torch.zeros(1, 9, 9, 9)).all()
 
 
 def test_a_speck_between_the_coarse_voxels_is_not_lost():
     image = torch.zeros(1, 9, 9, 9)
     image[0, 1, 1, 1] = 1
-    assert Foreground(above=0.1, largest_only=True)(image)[0, 1, 1, 1]
+    assert Foreground(above_hu=0.1, largest_only=True)(image)[0, 1, 1, 1]
 
 
 def test_the_crop_keeps_the_place_in_the_world():
@@ -60,7 +61,7 @@ def test_the_crop_keeps_the_place_in_the_world():
     case = {"image": MetaTensor(body_and_table(), affine=affine)}
     crop = CropForegroundd(
         keys="image", source_key="image", allow_smaller=True,
-        select_fn=Foreground(above=0.1, largest_only=True, margin_voxels=0),
+        select_fn=Foreground(above_hu=0.1, largest_only=True, margin_voxels=0),
     )  # fmt: skip
     cropped = crop(case)["image"]
     first = cropped.affine[:3, 3]
@@ -68,3 +69,10 @@ def test_the_crop_keeps_the_place_in_the_world():
     z, y, x = index.tolist()
     d, h, w = cropped.shape[1:]
     assert torch.equal(cropped[0], case["image"][0, z : z + d, y : y + h, x : x + w])
+
+
+def test_the_value_is_given_in_hu():
+    found = Foreground(
+        above_hu=-500, hu_window=(-1024, 2048), output_range=(0, 1), largest_only=False
+    )
+    assert found.above == pytest.approx(524 / 3072)
