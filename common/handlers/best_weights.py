@@ -8,14 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from ignite.engine import Engine, Events
-from monai.utils import evenly_divisible_all_gather
-from torch import Tensor, nn
+from torch import nn
 
 from ..card import Card
-from ..metrics.classification import score_classification
-from ..metrics.thresholds import decide, f1_thresholds
 from ..parallel import is_first_process, share_buffers
 from ..weights import save_weights
 
@@ -23,12 +19,11 @@ logger = logging.getLogger("common.training")
 
 
 class BestWeights:
-    """The best validation's weights on disk, with thresholds and scores in their card.
+    """The best validation's weights on disk, with its score in their card.
 
-    Attach it to the validation evaluator; its key metric says which epoch is best. Per label the
-    threshold of highest validation F1 goes into the card, and each label's AUROC into
-    `engine.state.metrics`, for the handlers that print and plot. In a distributed run all processes
-    validate with the first one's buffers, as those are saved.
+    Attach it to the validation evaluator; its key metric says which epoch is best. In a
+    distributed run all processes validate with the first one's buffers, as those are saved. What a
+    task's card tells beyond that, `facts` of a subclass gives.
 
     Args:
         network: Whose weights are kept; a DistributedDataParallel wrapper is looked through.
@@ -56,14 +51,11 @@ class BestWeights:
         self.synthetic = synthetic
         self.name = name
         self.best = -math.inf
-        self._probabilities: list[Tensor] = []
-        self._truth: list[Tensor] = []
 
     def attach(self, engine: Engine) -> None:
-        """Collect on every iteration, score at the end of the epoch."""
-        engine.add_event_handler(Events.STARTED, self._start)
-        engine.add_event_handler(Events.ITERATION_COMPLETED, self._collect)
-        engine.add_event_handler(Events.EPOCH_COMPLETED, self._score)
+        """Score at the end of the epoch."""
+        engine.add_event_handler(Events.STARTED, self.start)
+        engine.add_event_handler(Events.EPOCH_COMPLETED, self.keep_if_best)
 
     def state_dict(self) -> dict[str, float]:
         """What a resumed run must know."""
@@ -73,67 +65,44 @@ class BestWeights:
         """Take up the best score of the run that is resumed."""
         self.best = float(state["best"])
 
-    def _start(self, _engine: Engine) -> None:
+    def start(self, _engine: Engine) -> None:
+        """Before a validation."""
         share_buffers(self.network)
-        self._probabilities, self._truth = [], []
 
-    def _collect(self, engine: Engine) -> None:
-        for case in engine.state.output:
-            self._probabilities.append(case["pred"].as_subclass(Tensor).float())
-            self._truth.append(torch.as_tensor(case["label"]).float())
+    def facts(self, engine: Engine) -> dict[str, Any]:
+        """What the card tells about this validation; `score` at least. Run by all processes."""
+        name = str(engine.state.key_metric_name)
+        return {"score": {name: rounded(engine.state.metrics[name])}}
 
-    def _score(self, engine: Engine) -> None:
-        probabilities = evenly_divisible_all_gather(torch.stack(self._probabilities)).cpu().numpy()
-        truth = evenly_divisible_all_gather(torch.stack(self._truth)).cpu().numpy()
-        labels = self.card.labels
-        thresholds = f1_thresholds(truth=truth, probabilities=probabilities, labels=labels)
-        scores = score_classification(
-            truth=truth,
-            probabilities=probabilities,
-            labels=labels,
-            decisions=decide(probabilities, [choice.threshold for choice in thresholds]),
-        )
-        macro = float(engine.state.metrics[engine.state.key_metric_name])
-        per_label = {label.label: label.values["auroc"] for label in scores.labels}
-        engine.state.metrics.update({f"auroc/{label}": value for label, value in per_label.items()})
-        if not macro > self.best:  # nor where no label has both classes
+    def keep_if_best(self, engine: Engine) -> None:
+        """After a validation: write weights and card if its key metric is the highest so far."""
+        name = str(engine.state.key_metric_name)
+        reached = float(engine.state.metrics[name])
+        facts = self.facts(engine)
+        if not reached > self.best:  # nor where it is no number
             return
-        self.best = macro
+        self.best = reached
         if is_first_process():
-            self._save(
-                {label.label: label.threshold for label in thresholds}, macro, per_label, len(truth)
+            card = save_weights(
+                getattr(self.network, "module", self.network), self._content(facts), self.path
             )
+            logger.info("%s %.4f is the best so far: %s", name, reached, card.path)
 
-    def _save(
-        self,
-        thresholds: Mapping[str, float],
-        macro: float,
-        per_label: Mapping[str, float],
-        num_cases: int,
-    ) -> None:
-        content = {
+    def _content(self, facts: Mapping[str, Any]) -> dict[str, Any]:
+        kept = ("bundle", "network", "preprocessing", "presets", "labels", "numbers")
+        return {
             "name": self.name,
-            "bundle": self.card.content["bundle"],
-            "network": self.card.content["network"],
-            "preprocessing": self.card.content["preprocessing"],
-            "labels": self.card.labels,
-            "thresholds": {label: round(value, 6) for label, value in thresholds.items()},
+            **{key: self.card.content[key] for key in kept if key in self.card.content},
+            **{key: value for key, value in facts.items() if key != "score"},
             "training": dict(self.training),
-            "score": {
-                "data": "validation split of the training data",
-                "num_cases": num_cases,
-                "macro_auroc": _rounded(macro),
-                "auroc": {label: _rounded(value) for label, value in per_label.items()},
-            },
+            "score": {"data": "validation split of the training data", **facts["score"]},
             "source": "trained by train.json",
             "licence": "Apache-2.0" if self.synthetic else "as the training data allow",
             "synthetic": self.synthetic,
             "clinical_use": False,
         }
-        network = getattr(self.network, "module", self.network)
-        card = save_weights(network, content, self.path)
-        logger.info("macro AUROC %.4f is the best so far: %s", macro, card.path)
 
 
-def _rounded(value: float) -> float | None:
-    return None if math.isnan(value) else round(value, 4)
+def rounded(value: float) -> float | None:
+    """Four digits, as cards give scores; None for no number."""
+    return None if math.isnan(value) else round(float(value), 4)

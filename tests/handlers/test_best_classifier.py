@@ -6,7 +6,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from common.card import read_card
-from common.handlers.best_weights import BestWeights
+from common.handlers.best_classifier import BestClassifier
 from common.weights import load_weights
 
 TRUTH = torch.tensor([[float(case % 2)] * 18 for case in range(6)])
@@ -14,7 +14,7 @@ TRUTH = torch.tensor([[float(case % 2)] * 18 for case in range(6)])
 
 @pytest.fixture
 def best(tiny_card, make_tiny_network, tmp_path):
-    return BestWeights(
+    return BestClassifier(
         network=make_tiny_network(seed=3),
         card=tiny_card,
         path=tmp_path / "run" / "model.json",
