@@ -34,6 +34,6 @@ class AutocastInferer(Inferer):
         bf16 = self.precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
             answer = network(inputs.as_subclass(Tensor), *args, **kwargs)
-        if isinstance(answer, tuple):
-            return tuple(part.float() for part in answer)
+        if isinstance(answer, tuple | list):  # of several read-outs or depths
+            return type(answer)(part.float() for part in answer)
         return answer.float()

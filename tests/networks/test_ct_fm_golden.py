@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 import torch
 from monai.inferers import sliding_window_inference
+from monai.losses import DeepSupervisionLoss, DiceCELoss
 from monai.networks.nets import SegResNetDS
 from monai.networks.nets.segresnet_ds import SegResEncoder
+from monai.optimizers import WarmupCosineSchedule
 
 from common.inferers.acceleration import accelerate, fold_norms
 from common.inferers.streaming import StreamingInferer, _Run
@@ -97,3 +99,29 @@ def test_windows_are_blended_as_published(golden):
     slabs = dict(_Run(volume, inferer).slabs(predict, head))
     labels = torch.cat([slabs[first] for first in sorted(slabs)])
     assert np.mean(labels.numpy() == golden["sw_argmax"].reshape(labels.shape)) >= 0.9999
+
+
+def test_deep_supervision_loss_is_the_published_one(golden):
+    rng = np.random.default_rng(11)
+    outputs = [
+        torch.from_numpy(rng.standard_normal((2, 5, s, s, s)).astype(np.float32))
+        for s in (16, 8, 4, 2)
+    ]
+    target = torch.from_numpy(rng.integers(0, 5, (2, 1, 16, 16, 16)).astype(np.float32))
+    loss = DeepSupervisionLoss(
+        DiceCELoss(softmax=True, to_onehot_y=True, squared_pred=True, smooth_nr=0, smooth_dr=1e-5)
+    )
+    assert float(loss(outputs, target)) == pytest.approx(float(golden["ds_loss_total"]), rel=1e-5)
+
+
+def test_learning_rate_is_the_published_one(golden):
+    optimizer = torch.optim.AdamW([torch.nn.Parameter(torch.zeros(1))], lr=2e-4)
+    schedule = WarmupCosineSchedule(
+        optimizer, warmup_steps=3, t_total=300, warmup_multiplier=0.1, end_lr=0.01 * 2e-4
+    )
+    rates = []
+    for _ in range(300):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        schedule.step()
+    np.testing.assert_allclose(rates, golden["lr_totalseg"], rtol=1e-6)
