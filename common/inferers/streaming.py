@@ -88,7 +88,7 @@ class StreamingInferer(Inferer):
         self.precision = choose_precision(precision, torch.device(device))
         self.backend = choose_backend(backend, torch.device(device))
         self.progress = progress
-        self._ready_for: nn.Module | None = None
+        self._ready_for: tuple[nn.Module, list[int]] | None = None
         self._body: Encoder | None = None
         self._head: nn.Conv3d | None = None
 
@@ -118,12 +118,14 @@ class StreamingInferer(Inferer):
         }
 
     def _prepare(self, network: nn.Module, device: torch.device) -> tuple[Encoder, nn.Conv3d]:
-        if self._body is None or self._head is None or self._ready_for is not network:
+        # training changes weights in place: a copy is good for as long as nothing was written
+        state = (network, [tensor._version for tensor in network.state_dict().values()])
+        if self._body is None or self._head is None or self._ready_for != state:
             body, self._head = split_head(network)
             self._body = accelerate(
                 body, precision=self.precision, backend=self.backend, device=device
             )
-            self._ready_for = network
+            self._ready_for = state
         return self._body, self._head
 
 

@@ -142,6 +142,21 @@ def test_stopping_in_the_middle_leaves_the_inferer_fit(network):
     assert torch.equal(inferer(image, network)["labels"], wanted)
 
 
+def test_weights_that_were_trained_on_are_taken_up():
+    network, image = make_network(init_filters=4), noise(16, 16, 16)
+    inferer = StreamingInferer(roi_size=(16, 16, 16), precision="fp32")
+    before = inferer(image, network)["labels"]
+    with torch.no_grad():
+        network.up_layers[-1]["head"].bias[5] += 1e3
+    assert not torch.equal(before, inferer(image, network)["labels"])
+    with torch.no_grad():
+        network.up_layers[-1]["head"].bias[5] -= 1e3
+        network.encoder.conv_init.weight.mul_(-1)
+    after = inferer(image, network)["labels"]
+    fresh = StreamingInferer(roi_size=(16, 16, 16), precision="fp32")(image, network)["labels"]
+    assert torch.equal(after, fresh)
+
+
 def test_the_network_itself_is_left_as_it_was(network):
     before = {key: value.clone() for key, value in network.state_dict().items()}
     StreamingInferer(roi_size=(16, 16, 16))(noise(16, 16, 16), network)
