@@ -1,0 +1,395 @@
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import highdicom
+import numpy as np
+import pydicom
+import pytest
+from numpy.typing import NDArray
+from pydicom.dataset import Dataset
+from pydicom.uid import RLELossless
+
+from common.errors import InputError
+from common.formats.dicom import read_dicom
+from common.results.dicom_segmentation import write_dicom_segmentation
+from common.results.structure_colours import structure_colour
+from common.tables.snomed import structure_code
+from common.volume import Volume
+from tests.dicom_files import ramp, save, uid, write_multi_frame, write_series
+
+FRAME_OF_REFERENCE = uid("frame of reference")
+TURNED = np.array([[0.8, 0.6, 0.0], [-0.36, 0.48, 0.8], [0.48, -0.64, 0.6]])
+"""Directions along a row, down a column and along the normal of an oblique series."""
+NAMES = {3: "kidney_left", 5: "liver", 52: "aorta", 92: "rib_left_1", 23: "kidney_cyst_left"}
+BUNDLE: Any = {"name": "ct_fm_wholebody", "version": "0.1.0"}
+
+
+def in_a_frame(dataset: Dataset, index: int) -> None:
+    dataset.FrameOfReferenceUID = FRAME_OF_REFERENCE
+    dataset.SliceThickness = 2.5
+
+
+def pattern(shape: Sequence[int], numbers: Sequence[int] = (0, 5, 52, 3)) -> NDArray[np.uint8]:
+    """Labels `(I, J, K)` without any symmetry, so that every flip or shift shows."""
+    i, j, k = np.indices(shape)
+    return np.array(numbers, np.uint8)[(i + 2 * j + 3 * k + i * j * k) // 3 % len(numbers)]
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "out" / "segmentation.dcm"
+
+
+@pytest.fixture
+def write(path: Path) -> Callable[..., list[str]]:
+    """Write the segmentation of a series; its grid is read from the files."""
+
+    def write_labels(
+        files: Sequence[Path],
+        labels: NDArray[np.uint8] | None = None,
+        volume: Volume | None = None,
+        synthetic: bool = True,
+        **change: Any,
+    ) -> list[str]:
+        volume = volume or read_dicom(files)
+        arguments: dict[str, Any] = {
+            "source_files": files,
+            "labels": pattern(volume.voxels.shape) if labels is None else labels,
+            "affine": volume.affine,
+            "names": NAMES,
+            "bundle": BUNDLE,
+            "weights": {
+                "name": "demo",
+                "sha256": "ab" * 32,
+                "source": "phantoms",
+                "synthetic": synthetic,
+                "clinical_use": False,
+            },
+        }
+        return write_dicom_segmentation(path, **{**arguments, **change})
+
+    return write_labels
+
+
+def by_image(path: Path, files: Sequence[Path]) -> NDArray[np.uint8]:
+    """Numbers `(file, J, I)` as another program reads them: by the image that a frame names."""
+    segmentation = highdicom.seg.segread(path)
+    images = [pydicom.dcmread(file).SOPInstanceUID for file in files]
+    segments = segmentation.get_pixels_by_source_instance(images, combine_segments=True)
+    return numbers_of(segmentation)[segments]
+
+
+def by_place(path: Path, volume: Volume) -> NDArray[np.uint8]:
+    """Numbers `(I, J, K)`, every frame put where its own position says; plain pydicom."""
+    dataset = pydicom.dcmread(path)
+    numbers = numbers_of(dataset)
+    labels = np.zeros(volume.voxels.shape, np.uint8)
+    frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
+    for pixels, group in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        x, y, z = group.PlanePositionSequence[0].ImagePositionPatient
+        index = np.linalg.solve(volume.affine, [-x, -y, z, 1])
+        np.testing.assert_allclose(index[:3], np.rint(index[:3]), atol=1e-3)
+        i, j, k = np.rint(index[:3]).astype(int)
+        assert (i, j) == (0, 0)
+        number = numbers[group.SegmentIdentificationSequence[0].ReferencedSegmentNumber]
+        labels[:, :, k][pixels.T == 1] = number
+    return labels
+
+
+def numbers_of(dataset: Dataset) -> NDArray[np.uint8]:
+    """Number of each segment, by its label."""
+    number_of = {name: number for number, name in NAMES.items()}
+    numbers = np.zeros(256, np.uint8)
+    for segment in dataset.SegmentSequence:
+        numbers[segment.SegmentNumber] = number_of.get(segment.SegmentLabel, 0)
+    return numbers
+
+
+def turned_series(folder: Path, sign: int = 1) -> list[Path]:
+    return write_series(
+        folder,
+        ramp(5, 8, 7),
+        step=(sign * 2.5 * TURNED[2]).tolist(),
+        orientation=[*TURNED[0], *TURNED[1]],
+        edit=in_a_frame,
+    )
+
+
+def tilted_series(folder: Path) -> list[Path]:
+    return write_series(folder, ramp(5, 8, 7), step=(0.0, 0.6, 2.5), edit=in_a_frame)
+
+
+def doubled_series(folder: Path) -> list[Path]:
+    files = write_series(folder, ramp(5, 8, 7), edit=in_a_frame)
+    double = pydicom.dcmread(files[2])
+    double.SOPInstanceUID = uid("double")
+    return [save(double, folder / "A_double"), *files]
+
+
+SERIES: dict[str, Callable[[Path], list[Path]]] = {
+    "straight": lambda folder: write_series(folder, ramp(5, 8, 7), edit=in_a_frame),
+    "no whole bytes": lambda folder: write_series(folder, ramp(5, 7, 5), edit=in_a_frame),
+    "from the top down": lambda folder: write_series(
+        folder, ramp(5, 8, 7), step=(0, 0, -2.5), edit=in_a_frame
+    ),
+    "feet first and prone": lambda folder: write_series(
+        folder, ramp(5, 8, 7), orientation=(-1, 0, 0, 0, -1, 0), edit=in_a_frame
+    ),
+    "mirrored rows": lambda folder: write_series(
+        folder, ramp(5, 8, 7), orientation=(-1, 0, 0, 0, 1, 0), edit=in_a_frame
+    ),
+    "oblique": turned_series,
+    "oblique from the top down": lambda folder: turned_series(folder, -1),
+    "tilted": tilted_series,
+    "with a double": doubled_series,
+}
+
+
+@pytest.mark.parametrize("kind", SERIES)
+@pytest.mark.parametrize("encoding", ["BINARY", "LABELMAP"])
+def test_every_voxel_comes_back_on_its_own_image(
+    tmp_path: Path, path: Path, write: Callable[..., Any], kind: str, encoding: str
+) -> None:
+    files = SERIES[kind](tmp_path / "series")
+    volume = read_dicom(files)
+    labels = pattern(volume.voxels.shape)
+    assert write(files, labels, volume, encoding=encoding) == []
+    # What an image holds tells which slice of the volume it is; of doubles the first one counts.
+    slices = {pydicom.dcmread(file).pixel_array.tobytes(): file for file in reversed(files)}
+    ordered = [slices[np.ascontiguousarray(volume.voxels[:, :, k].T).tobytes()] for k in range(5)]
+    np.testing.assert_array_equal(by_image(path, ordered), labels.transpose(2, 1, 0))
+    if encoding == "BINARY":
+        np.testing.assert_array_equal(by_place(path, volume), labels)
+
+
+def test_an_oblique_series_is_read_back_where_it_lies(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = turned_series(tmp_path / "series", -1)
+    volume = read_dicom(files)
+    labels = pattern(volume.voxels.shape)
+    write(files, labels, volume)
+    found = highdicom.seg.segread(path).get_volume(combine_segments=True)
+    numbers = numbers_of(pydicom.dcmread(path))[found.array]
+    flips = np.diag([-1.0, -1.0, 1.0, 1.0])  # LPS to RAS
+    for index in np.ndindex(numbers.shape):
+        world = flips @ found.affine @ [*index, 1]
+        voxel = np.rint(np.linalg.solve(volume.affine, world)[:3]).astype(int)
+        assert numbers[index] == labels[tuple(voxel)]
+
+
+@pytest.mark.parametrize("encoding", ["BINARY", "LABELMAP"])
+def test_frames_of_an_enhanced_ct_are_referred_to_by_their_number(
+    tmp_path: Path, path: Path, write: Callable[..., Any], encoding: str
+) -> None:
+    file = write_multi_frame(tmp_path / "enhanced.dcm", ramp(5, 8, 7))
+    dataset = pydicom.dcmread(file)
+    in_a_frame(dataset, 0)
+    dataset.save_as(file)
+    volume = read_dicom([file])
+    labels = pattern(volume.voxels.shape)
+    assert write([file], labels, volume, encoding=encoding) == []
+    segmentation = highdicom.seg.segread(path)
+    segments = segmentation.get_pixels_by_source_frame(
+        dataset.SOPInstanceUID, [1, 2, 3, 4, 5], combine_segments=True
+    )
+    # Frames are stored from the top down, the volume runs from the bottom up.
+    expected = labels.transpose(2, 1, 0)[::-1]
+    np.testing.assert_array_equal(numbers_of(segmentation)[segments], expected)
+    np.testing.assert_array_equal(volume.voxels.transpose(2, 1, 0)[::-1], dataset.pixel_array)
+
+
+def test_a_double_is_not_among_the_images_referred_to(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = doubled_series(tmp_path / "series")
+    write(files)
+    (series,) = pydicom.dcmread(path).ReferencedSeriesSequence
+    named = [image.ReferencedSOPInstanceUID for image in series.ReferencedInstanceSequence]
+    uids = {pydicom.dcmread(file).SOPInstanceUID for file in files}
+    assert len(uids) == 6
+    assert len(named) == len(set(named) & uids) == 5
+
+
+def test_the_segmentation_belongs_to_the_series(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = write_series(tmp_path / "series", edit=in_a_frame)
+    write(files)
+    source, segmentation = pydicom.dcmread(files[0]), pydicom.dcmread(path)
+    for keyword in ("PatientID", "StudyInstanceUID", "FrameOfReferenceUID"):
+        assert segmentation[keyword].value == source[keyword].value
+    (series,) = segmentation.ReferencedSeriesSequence
+    assert series.SeriesInstanceUID == source.SeriesInstanceUID
+    (measures,) = segmentation.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert measures.PixelSpacing == source.PixelSpacing
+    assert measures.SliceThickness == 2.5
+    assert segmentation.SegmentationType == "BINARY"
+    assert segmentation.SegmentsOverlap == "NO"
+
+
+def test_a_label_map_keeps_the_numbers_and_is_compressed(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    write(write_series(tmp_path / "series", edit=in_a_frame), encoding="LABELMAP")
+    segmentation = pydicom.dcmread(path)
+    assert segmentation.file_meta.TransferSyntaxUID == RLELossless
+    labels = {each.SegmentNumber: each.SegmentLabel for each in segmentation.SegmentSequence}
+    assert labels == {0: "Background", 3: "kidney_left", 5: "liver", 52: "aorta"}
+
+
+def test_segments_have_codes_side_colour_and_algorithm(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = write_series(tmp_path / "series", edit=in_a_frame)
+    write(files, pattern((5, 6, 4), (0, 3, 5, 52, 92, 23)))
+    segments = {each.SegmentLabel: each for each in highdicom.seg.segread(path).SegmentSequence}
+    assert list(segments) == ["kidney_left", "liver", "kidney_cyst_left", "aorta", "rib_left_1"]
+    for name, segment in segments.items():
+        code = structure_code(name)
+        (kind,) = segment.SegmentedPropertyTypeCodeSequence
+        (category,) = segment.SegmentedPropertyCategoryCodeSequence
+        assert (kind.CodeValue, kind.CodingSchemeDesignator, kind.CodeMeaning) == code.type
+        assert category.CodeMeaning == code.category.meaning
+        sides = kind.get("SegmentedPropertyTypeModifierCodeSequence") or []
+        assert [side.CodeMeaning for side in sides] == ([code.side.meaning] if code.side else [])
+        lab = highdicom.color.CIELabColor.from_dicom_value(segment.RecommendedDisplayCIELabValue)
+        np.testing.assert_allclose(lab.to_rgb(), structure_colour(name), atol=2)
+        assert segment.SegmentAlgorithmType == "AUTOMATIC"
+        assert segment.SegmentAlgorithmName == "ct_fm_wholebody"
+    (region,) = segments["kidney_cyst_left"].AnatomicRegionSequence
+    assert region.CodeMeaning == "Kidney"
+    assert region.AnatomicRegionModifierSequence[0].CodeMeaning == "Left"
+
+
+def test_the_series_says_whether_the_weights_are_synthetic(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = write_series(tmp_path / "series", edit=in_a_frame)
+    write(files)
+    assert "SYNTHETIC demo" in pydicom.dcmread(path).SeriesDescription
+    (algorithm,) = (
+        pydicom.dcmread(path).SegmentSequence[0].SegmentationAlgorithmIdentificationSequence
+    )
+    assert "weights=demo" in algorithm.AlgorithmParameters
+    assert "synthetic_weights=true" in algorithm.AlgorithmParameters
+    write(files, synthetic=False)
+    assert pydicom.dcmread(path).SeriesDescription == "Research, ct_fm_wholebody structures"
+    assert pydicom.dcmread(path).ContentQualification == "RESEARCH"
+
+
+@pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not here")
+@pytest.mark.parametrize("kind", ["straight", "oblique", "tilted", "enhanced"])
+def test_an_outside_validator_finds_no_error(
+    tmp_path: Path, path: Path, write: Callable[..., Any], kind: str
+) -> None:
+    if kind == "enhanced":
+        files = [write_multi_frame(tmp_path / "enhanced.dcm", ramp(5, 8, 7))]
+    else:
+        files = SERIES[kind](tmp_path / "series")
+    shape = read_dicom(files).voxels.shape
+    write(files, pattern(shape, (0, 3, 5, 52, 92, 23)))
+    said = subprocess.run(
+        ["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False
+    ).stderr
+    assert "Segmentation" in said
+    assert [line for line in said.splitlines() if line.startswith("Error")] == []
+
+
+def test_missing_slices_give_a_reason_and_no_file(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = write_series(tmp_path / "series", ramp(12), skip=[4], edit=in_a_frame)
+    path.parent.mkdir()
+    path.write_text("of an earlier run")
+    assert write(files) == [
+        "No DICOM segmentation is written: the series lacks 1 of its 12 slices, so there is no "
+        "image to refer to."
+    ]
+    assert not path.exists()
+
+
+def test_nothing_found_gives_a_reason_and_no_file(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = write_series(tmp_path / "series", edit=in_a_frame)
+    (note,) = write(files, np.full((5, 6, 4), 7, np.uint8))  # 7 is not among the names
+    assert "none of the structures was found" in note
+    assert not path.exists()
+
+
+def test_images_that_cannot_be_told_apart_give_a_reason_and_no_file(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    def same_name(dataset: Dataset, index: int) -> None:
+        in_a_frame(dataset, index)
+        dataset.SOPInstanceUID = uid("same")
+
+    def two_frames(dataset: Dataset, index: int) -> None:
+        dataset.FrameOfReferenceUID = uid("frame", index // 2)
+
+    def two_series(dataset: Dataset, index: int) -> None:
+        in_a_frame(dataset, index)
+        dataset.SeriesInstanceUID = uid("series", index // 2)
+
+    for edit, reason in (
+        (same_name, "several images have the same SOPInstanceUID"),
+        (two_frames, "the images lie in several frames of reference"),
+        (two_series, "the images belong to several studies or series"),
+    ):
+        (note,) = write(write_series(tmp_path / edit.__name__, edit=edit))
+        assert reason in note
+        assert not path.exists()
+
+
+def test_a_missing_frame_of_reference_is_made_up_once_and_said(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = write_series(tmp_path / "series")
+    (note,) = write(files)
+    assert note.startswith("The series has no FrameOfReferenceUID; one was made up")
+    first = pydicom.dcmread(path)
+    write(files)
+    assert pydicom.dcmread(path).FrameOfReferenceUID == first.FrameOfReferenceUID
+    # Without a thickness, slices are as thick as they lie apart.
+    (measures,) = first.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert measures.SliceThickness == 2.5
+
+
+def test_labels_on_another_grid_are_refused(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = write_series(tmp_path / "series", edit=in_a_frame)
+    with pytest.raises(InputError, match=r"labels must be uint8 \(5, 6, 4\)"):
+        write(files, np.zeros((6, 5, 4), np.uint8))
+    with pytest.raises(InputError, match=r"labels must be uint8 .*, got int64"):
+        write(files, np.zeros((5, 6, 4), np.int64))
+    with pytest.raises(InputError, match="affine must be the series'"):
+        write(files, affine=np.diag([2.0, 1.0, 1.0, 1.0]))
+    with pytest.raises(InputError, match="source_files must name the series' files, got none"):
+        write([], volume=read_dicom(files))
+    with pytest.raises(InputError, match="name must be a structure"):
+        write(files, names={1: "face"})
+    with pytest.raises(InputError, match="names must have numbers from 1 to 255, got 0"):
+        write(files, names={0: "liver"})
+    with pytest.raises(InputError, match="encoding must be BINARY or LABELMAP, got binary"):
+        write(files, encoding="binary")
+    assert not path.parent.exists()
+
+
+def test_a_real_series_with_blanked_identifiers_gets_its_thresholded_bone(
+    shared: Path, path: Path, write: Callable[..., Any]
+) -> None:
+    files = sorted((shared / "data" / "ct" / "abdomen_dicom_jpeg2000").iterdir())
+    volume = read_dicom(files)
+    hounsfield = volume.hounsfield()
+    labels = np.where(hounsfield > 200, 52, np.where(hounsfield > 0, 5, 0)).astype(np.uint8)
+    notes = write(files, labels, volume)
+    assert [note.split(";")[0] for note in notes] == [
+        "The series has no StudyInstanceUID",
+        "The series has no SeriesInstanceUID",
+    ]
+    np.testing.assert_array_equal(by_place(path, volume), labels)
