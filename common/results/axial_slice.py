@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..volume import Volume
+from .body_plane import body_axes, body_plane
 
 
 @dataclass(frozen=True)
@@ -65,24 +66,6 @@ class Scout:
         return (from_low + 0.5) * step
 
 
-def body_axes(affine: ArrayLike) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
-    """Which array axis runs right-left, which front-back, which along the body.
-
-    Args:
-        affine: `(4, 4)`, voxel index to world mm, RAS+; may be oblique or sheared.
-
-    Returns:
-        The axes for right-left, front-back and head-foot; and for each whether its index grows
-        towards R, A and S.
-    """
-    import nibabel
-
-    pairs = nibabel.io_orientation(np.asarray(affine, dtype=np.float64))
-    order = [int(np.flatnonzero(pairs[:, 0] == world)[0]) for world in range(3)]
-    grows = [bool(pairs[axis, 1] > 0) for axis in order]
-    return (order[0], order[1], order[2]), (grows[0], grows[1], grows[2])
-
-
 def slice_axis(affine: ArrayLike) -> int:
     """The array axis (0, 1 or 2) that runs along the body: the one nearest to head-foot."""
     return body_axes(affine)[0][2]
@@ -101,24 +84,15 @@ def axial_slice(volume: Volume, index_voxel: int) -> AxialSlice:
         volume: The scan as stored, any orientation.
         index_voxel: Slice along the axis nearest to head-foot; held within the scan.
     """
-    (across, depth, axis), (to_right, to_front, _) = body_axes(volume.affine)
-    size = volume.voxels.shape[axis]
-    index = min(max(int(index_voxel), 0), size - 1)
+    plane = body_plane(volume.affine, volume.voxels.shape, "axial", index_voxel)
     volume.wait_until_filled(max(volume.voxels.shape))
-    # A view: np.take would first copy an array in Fortran order as a whole.
-    plane = np.moveaxis(volume.voxels, axis, 0)[index]
-    picture = plane.T if across < depth else plane
-    picture = picture[:: -1 if to_front else 1, :: -1 if to_right else 1]
-    centre = [(size - 1) / 2 for size in volume.voxels.shape]
-    centre[axis] = index
-    x, y, z = (volume.affine @ np.append(centre, 1.0))[:3]
     return AxialSlice(
-        hounsfield=_hounsfield(volume, picture),
-        pixel_mm=(volume.spacing_mm[depth], volume.spacing_mm[across]),
-        index_voxel=index,
-        num_slices=size,
-        axis=axis,
-        centre_world_mm=(float(x), float(y), float(z)),
+        hounsfield=to_hounsfield(volume, plane.cut(volume.voxels)),
+        pixel_mm=(volume.spacing_mm[plane.rows_axis], volume.spacing_mm[plane.columns_axis]),
+        index_voxel=plane.index_voxel,
+        num_slices=plane.num_slices,
+        axis=plane.axis,
+        centre_world_mm=plane.centre_world_mm,
     )
 
 
@@ -141,7 +115,7 @@ def scout(volume: Volume, max_pixels: tuple[int, int] = (400, 256), max_depth: i
     for number, most in ((axis, max_pixels[0]), (across, max_pixels[1]), (depth, max_depth)):
         keep[number] = slice(None, None, -(-volume.voxels.shape[number] // most))
     # Metal must not outshine the rest, nor may the scanner's padding be darker than air.
-    density = _hounsfield(volume, volume.voxels[tuple(keep)])
+    density = to_hounsfield(volume, volume.voxels[tuple(keep)])
     summed = np.clip(density, -1000, 1200, out=density).mean(axis=depth)
     picture = summed if axis < across else summed.T
     picture = picture[:: -1 if to_head else 1, :: -1 if to_right else 1]
@@ -165,7 +139,8 @@ def window(hounsfield: NDArray[Any], hu_window: Sequence[float]) -> NDArray[np.f
     return brightness
 
 
-def _hounsfield(volume: Volume, voxels: NDArray[Any]) -> NDArray[np.float32]:
+def to_hounsfield(volume: Volume, voxels: NDArray[Any]) -> NDArray[np.float32]:
+    """Stored values of a part of the scan as HU, float32 of the same shape."""
     return voxels.astype(np.float32) * np.float32(volume.slope) + np.float32(volume.intercept)
 
 

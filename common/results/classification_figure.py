@@ -19,13 +19,11 @@ from numpy.typing import ArrayLike, NDArray
 from ..volume import Volume
 from .axial_slice import AxialSlice, Scout, axial_slice_at, scout, slice_position
 from .figures import (
-    MUTED,
     NIGHT,
     NIGHT_MUTED,
     NIGHT_POSITIVE,
     NIGHT_TEXT,
     Page,
-    fold,
     synthetic_band,
 )
 from .probability_bars import draw_probability_bars
@@ -33,9 +31,10 @@ from .relevance_panel import NIGHT_AGAINST, draw_relevance_strips, draw_scout, n
 from .schema import BundleRecord, CaseRecord, WeightsRecord
 from .slice_choice import SliceChoice, choose_slices, evenly_spaced, pictures_by_label
 from .slice_panels import draw_slice_panels
+from .title_block import TITLE_HEIGHT, draw_title_block
 
 WIDTH, HEIGHT = 1600, 1000
-_HEADER, _BAND = 84, 32
+_BAND = 32
 _SIDE, _VIEWER, _GAP = 316, 1190, 16
 _LONGEST_TITLE = 46
 
@@ -90,10 +89,17 @@ def write_classification_figure(
     pictures = [axial_slice_at(volume, centres[choice.triplet]) for choice in choices]
 
     page = Page(WIDTH, HEIGHT)
-    top = _HEADER
-    _draw_header(page, case, bundle, weights, f"{sum(positive)} of {len(labels)}")
+    top = TITLE_HEIGHT
+    draw_title_block(
+        page,
+        case=case,
+        bundle=bundle,
+        weights=weights,
+        count=f"{sum(positive)} of {len(labels)}",
+        meaning="findings at or above threshold",
+    )
     if weights["synthetic"]:
-        synthetic_band(page, _HEADER, _BAND)
+        synthetic_band(page, TITLE_HEIGHT, _BAND)
         top += _BAND
     page.rectangle(0, top, _VIEWER, HEIGHT - top, NIGHT)
     _draw_side(page, top, seen, choices, pictures, relevance, positions)
@@ -145,30 +151,6 @@ def _titles(
             title += ", below threshold"
         titles.append(title)
     return titles
-
-
-def _draw_header(
-    page: Page,
-    case: CaseRecord,
-    bundle: BundleRecord,
-    weights: WeightsRecord,
-    count: str,
-) -> None:
-    name = case["case_id"]
-    if len(name) <= 56:
-        page.text(24, 32, name, size=25, weight="bold")
-    else:
-        page.text(24, 28, fold(name, 84, 2), size=17, weight="bold", linespacing=1.15)
-    grid = case["input"]
-    size = " x ".join(str(number) for number in grid["shape_voxels"])
-    spacing = " x ".join(f"{step:.3g}" for step in grid["spacing_mm"])
-    line = (
-        f"{bundle['name']} {bundle['version']}   ·   weights {weights['name']} "
-        f"({weights['sha256'][:8]})   ·   {size} voxels of {spacing} mm, {grid['axcodes']}"
-    )
-    page.text(24, 65, line, size=14, colour=MUTED)
-    page.text(WIDTH - 28, 32, count, size=25, weight="bold", ha="right")
-    page.text(WIDTH - 28, 65, "findings at or above threshold", size=14, colour=MUTED, ha="right")
 
 
 def _draw_side(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from .axial_slice import AxialSlice, window
 from .figures import NIGHT_MUTED, NIGHT_POSITIVE, NIGHT_TEXT, Page, fold, font
 from .slice_choice import HU_WINDOWS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _CAPTION = 44.0
 _BODY_HU = -300.0
@@ -57,7 +60,19 @@ def draw_slice_panels(
         _draw_slice(page, frame, picture, HU_WINDOWS[windows[number]], box_mm)
 
 
-def body_box_mm(pictures: Sequence[AxialSlice]) -> tuple[float, float, float, float]:
+class Picture(Protocol):
+    """HU of a plane in display orientation, and how large its pixels are."""
+
+    @property
+    def hounsfield(self) -> NDArray[np.float32]:
+        """`(rows, columns)` HU."""
+
+    @property
+    def pixel_mm(self) -> tuple[float, float]:
+        """Height and width of a pixel."""
+
+
+def body_box_mm(pictures: Sequence[Picture]) -> tuple[float, float, float, float]:
     """A box around the body in all pictures, so that all are shown at one scale.
 
     The body is the largest connected part that is denser than fat, and every part at least a
@@ -81,7 +96,7 @@ def body_box_mm(pictures: Sequence[AxialSlice]) -> tuple[float, float, float, fl
     )
 
 
-def _body_extent_mm(picture: AxialSlice) -> tuple[float, float, float, float]:
+def _body_extent_mm(picture: Picture) -> tuple[float, float, float, float]:
     from scipy import ndimage
 
     parts, _ = ndimage.label(picture.hounsfield > _BODY_HU)
@@ -102,8 +117,6 @@ def _draw_slice(
     hu_window: tuple[float, float],
     box_mm: tuple[float, float, float, float],
 ) -> None:
-    from matplotlib.patheffects import withStroke
-
     _, _, wide, high = place
     brightness = window(picture.hounsfield, hu_window)
     axes = page.axes(*place, facecolor=_surrounding(picture, brightness))
@@ -122,6 +135,22 @@ def _draw_slice(
     spare_x, spare_y = wide / scale - (x1 - x0), high / scale - (y1 - y0)
     axes.set_xlim(x0 - spare_x / 2, x1 + spare_x / 2)
     axes.set_ylim(y1 + spare_y / 2, y0 - spare_y / 2)
+    draw_marks(axes, ("R", "L", "A", "P"), bar_share=50.0 * scale / wide)
+
+
+def draw_marks(
+    axes: Axes, letters: tuple[str, str, str, str], bar_share: float, bar: str = "5 cm"
+) -> None:
+    """Patient directions at the edges of a picture and a scale bar in its lower right corner.
+
+    Args:
+        axes: The picture.
+        letters: At the left, right, upper and lower edge.
+        bar_share: Length of the bar as a share of the axes' width.
+        bar: What it measures.
+    """
+    from matplotlib.patheffects import withStroke
+
     mark: dict[str, Any] = {
         "transform": axes.transAxes,
         "ha": "center",
@@ -129,12 +158,13 @@ def _draw_slice(
         "color": NIGHT_TEXT,
         "path_effects": [withStroke(linewidth=2, foreground="black")],
     }
-    for text, x, y in (("R", 0.025, 0.5), ("L", 0.975, 0.5), ("A", 0.5, 0.968), ("P", 0.5, 0.032)):
+    places = ((0.025, 0.5), (0.975, 0.5), (0.5, 0.968), (0.5, 0.032))
+    for text, (x, y) in zip(letters, places, strict=True):
         axes.text(x, y, text, **mark, **font(12))
-    end, bar = 0.965, 50.0 * scale / wide
+    end = 0.965
     line: dict[str, Any] = {"color": NIGHT_TEXT, "lw": 1.6, "solid_capstyle": "butt"}
-    axes.plot([end - bar, end], [0.032] * 2, transform=axes.transAxes, **line)
-    axes.text(end - bar / 2, 0.06, "5 cm", **mark, **font(11))
+    axes.plot([end - bar_share, end], [0.032] * 2, transform=axes.transAxes, **line)
+    axes.text(end - bar_share / 2, 0.06, bar, **mark, **font(11))
 
 
 def _surrounding(picture: AxialSlice, brightness: NDArray[np.float32]) -> str:

@@ -11,8 +11,8 @@ fixed numbers and formulas, the same in every run.
 from __future__ import annotations
 
 import colorsys
+import zlib
 
-from ..errors import InputError
 from ..tables.snomed import split_side
 from ..tables.totalsegmentator import BACKGROUND, STRUCTURES
 
@@ -83,17 +83,15 @@ def structure_colour(name: str) -> tuple[int, int, int]:
     """The colour of one structure.
 
     Args:
-        name: A name of TotalSegmentator version 2, such as `kidney_left`.
+        name: A name of TotalSegmentator version 2, such as `kidney_left`, or any other label's,
+            such as `tumour`, whose hue then comes from its letters.
 
     Returns:
         Red, green and blue (sRGB), each from 0 to 255.
-
-    Raises:
-        InputError: If there is no structure of that name.
     """
     if name not in STRUCTURES or name == BACKGROUND:
-        msg = f"name must be a structure of TotalSegmentator version 2, got {name}; mend it"
-        raise InputError(msg)
+        hue, lightness = divmod(zlib.crc32(name.encode()) % 1080, 3)
+        return _srgb(hue_degrees=hue, lightness=0.45 + 0.1 * lightness, saturation=0.9)
     stem, side = split_side(name)
     if name in _SPINE:
         return _bone(
@@ -116,6 +114,10 @@ def _bone(
     first, last = hues
     hue_degrees = first + index / (count - 1) * (last - first)
     lightness = _LIGHTNESS[index % len(_LIGHTNESS)]
+    return _srgb(hue_degrees=hue_degrees, lightness=lightness, saturation=saturation)
+
+
+def _srgb(*, hue_degrees: float, lightness: float, saturation: float) -> tuple[int, int, int]:
     colour = colorsys.hls_to_rgb(hue_degrees / 360, lightness, saturation)
     red, green, blue = (round(part * 255) for part in colour)
     return red, green, blue

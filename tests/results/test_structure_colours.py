@@ -1,10 +1,8 @@
 import itertools
 
 import numpy as np
-import pytest
 from highdicom.color import CIELabColor
 
-from common.errors import InputError
 from common.results.structure_colours import structure_colour
 from common.tables.totalsegmentator import STRUCTURES
 
@@ -68,7 +66,9 @@ def test_arteries_are_red_and_veins_blue() -> None:
             assert blue > 1.7 * red, name
 
 
-def test_names_that_are_no_structure_are_refused() -> None:
-    for name in ("background", "face"):
-        with pytest.raises(InputError, match="name must be a structure"):
-            structure_colour(name)
+def test_other_labels_have_colours_of_their_own_always_the_same():
+    others = ("heart_myocardium", "face", "tumour", "lesion", "background")
+    colours = [structure_colour(name) for name in others]
+    assert len(set(colours)) == len(others)
+    assert colours == [structure_colour(name) for name in others]
+    assert all(0 <= part <= 255 for colour in colours for part in colour)

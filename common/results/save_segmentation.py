@@ -1,0 +1,183 @@
+"""Last step of a segmenter's inference: everything a case leaves behind, `result.json` last.
+
+Shapes: D H W the network's grid after the crop, I J K the input's own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from monai.transforms import Transform
+from numpy.typing import NDArray
+
+from ..card import Card
+from ..errors import InputError
+from ..tables.totalsegmentator import MANY_PIECES, STRUCTURES
+from ..transforms.inverse import read_grid, resample_labels
+from ..transforms.largest_piece import keep_largest_piece
+from ..volume import Volume
+from .case_result import case_result, describe_case, write_case_result
+from .dicom_segmentation import SEGMENTATION_NAME as DICOM_NAME
+from .dicom_segmentation import write_dicom_segmentation
+from .label_volume import write_label_volume
+from .run_record import RunRecord
+from .schema import CaseRecord
+from .segmentation_figure import write_segmentation_figure
+from .structure_table import (
+    SEGMENTATION_DEFINITIONS,
+    VOLUMES_NAME,
+    measure_structures,
+    segmentation_outputs,
+    write_volumes,
+)
+
+SEGMENTATION_NAME = "segmentation.nii.gz"
+
+
+class SaveSegmentationd(Transform):
+    """Bring labels back to the input's grid and write `output_dir/<case_id>/`.
+
+    Of every structure but those that may rightly lie apart only the largest piece is kept, on the
+    network's grid. The input's voxels then take the label of the nearest voxel there. Reads, per
+    case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its affine,
+    `source_grid`, `read_preprocess_s`, and `pred`, the answer of `StreamingInferer`.
+
+    Args:
+        record: From `start_record`.
+        structures: `all`, or the names of those to write, as a list or separated by commas; the
+            network finds all of them either way.
+        figures: Whether to write `figure.png`.
+
+    Raises:
+        InputError: If a structure is none of the card's labels.
+    """
+
+    def __init__(
+        self, *, record: RunRecord, structures: str | Sequence[str] = "all", figures: bool = True
+    ) -> None:
+        self.record = record
+        self.figures = figures
+        self.names = names_by_number(record.card)
+        self.wanted = _choose(structures, self.names)
+        self.one_piece = [
+            number for number, name in enumerate(self.names) if number and name not in MANY_PIECES
+        ]
+
+    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
+        """Write the case's folder; `data` goes through unchanged."""
+        start = time.perf_counter()
+        record, volume, pred = self.record, data["volume"], data["pred"]
+        folder = record.folder(data["case_id"])
+        labels = self._on_input_grid(data)
+        table = measure_structures(labels, volume, self.names)
+        outputs = segmentation_outputs(table)
+        case = describe_case(data["case"], volume)
+        files = [
+            *write_label_volume(folder / SEGMENTATION_NAME, labels, volume.affine, self.names),
+            write_volumes(folder / VOLUMES_NAME, table).name,
+            *self._write_dicom(folder, data, case, labels),
+            *self._write_figure(folder, volume, case, labels, outputs),
+        ]
+        result = case_result(
+            case=case,
+            bundle=record.bundle,
+            weights=record.card.provenance(),
+            device=record.device_name(),
+            precision=record.precision,
+            backend=record.backend,
+            timings={
+                "read_preprocess_s": data["read_preprocess_s"],
+                "inference_s": pred["inference_s"],
+                "write_s": time.perf_counter() - start,
+            },
+            outputs=outputs,
+            definitions=SEGMENTATION_DEFINITIONS,
+            fingerprint=record.fingerprint(data["case"]),
+            settings=record.settings,
+            files=files,
+        )
+        write_case_result(folder, result)
+        return data
+
+    def _on_input_grid(self, data: dict[str, Any]) -> NDArray[np.uint8]:
+        """Labels `(I, J, K)`: the network's classes cleaned, numbered and brought back."""
+        card = self.record.card
+        found = data["pred"]["labels"][0].cpu().numpy()
+        numbers = np.array(card.numbers, dtype=np.uint8)[found]
+        cleaned = keep_largest_piece(numbers, self.one_piece)
+        if len(self.wanted) < len(self.names) - 1:
+            cleaned = np.where(np.isin(cleaned, self.wanted), cleaned, np.uint8(0))
+        grid = read_grid(data["source_grid"])
+        return resample_labels(cleaned, np.asarray(data["image"].affine), grid)
+
+    def _write_dicom(
+        self, folder: Path, data: dict[str, Any], case: CaseRecord, labels: NDArray[np.uint8]
+    ) -> list[str]:
+        """A DICOM segmentation where the input was DICOM; its warnings go to the case."""
+        if case["format"] != "dicom":
+            return []
+        record = self.record
+        coded = {n: name for n, name in enumerate(self.names) if n and name in STRUCTURES}
+        others = [name for name in self.names[1:] if name and name not in STRUCTURES]
+        if others:
+            sentence = f"Not in the DICOM segmentation, for want of a code: {', '.join(others)}."
+            case["warnings"].append(sentence)
+        case["warnings"] += write_dicom_segmentation(
+            folder / DICOM_NAME,
+            source_files=data["case"]["files"],
+            labels=labels,
+            affine=data["volume"].affine,
+            names=coded,
+            bundle=record.bundle,
+            weights=record.card.provenance(),
+        )
+        return [DICOM_NAME] if (folder / DICOM_NAME).is_file() else []
+
+    def _write_figure(
+        self,
+        folder: Path,
+        volume: Volume,
+        case: CaseRecord,
+        labels: NDArray[np.uint8],
+        outputs: dict[str, Any],
+    ) -> list[str]:
+        if not self.figures:
+            return []
+        write_segmentation_figure(
+            folder / "figure.png",
+            volume=volume,
+            labels=labels,
+            case=case,
+            bundle=self.record.bundle,
+            weights=self.record.card.provenance(),
+            outputs=outputs,
+        )
+        return ["figure.png"]
+
+
+def names_by_number(card: Card) -> list[str]:
+    """Name of each number that a label volume of these weights can hold; "" where none is."""
+    names = [""] * (max(card.numbers) + 1)
+    for number, label in zip(card.numbers, card.labels, strict=True):
+        names[number] = label
+    return names
+
+
+def _choose(structures: str | Sequence[str], names: Sequence[str]) -> list[int]:
+    """Numbers of the structures asked for."""
+    if structures == "all":
+        return [number for number, name in enumerate(names) if number and name]
+    asked = structures.split(",") if isinstance(structures, str) else list(structures)
+    asked = [str(name).strip() for name in asked]
+    unknown = [name for name in asked if not name or name not in names[1:]]
+    if unknown or not asked:
+        near = difflib.get_close_matches(unknown[0], names[1:], n=3) if unknown else []
+        hint = f"did you mean {', '.join(near)}?" if near else "the card's labels name them all"
+        msg = f"structures must be all or names of the card's labels, got {structures}; {hint}"
+        raise InputError(msg)
+    return sorted(names.index(name) for name in asked)
