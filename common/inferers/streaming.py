@@ -119,7 +119,8 @@ class StreamingInferer(Inferer):
 
     def _prepare(self, network: nn.Module, device: torch.device) -> tuple[Encoder, nn.Conv3d]:
         # training changes weights in place: a copy is good for as long as nothing was written
-        state = (network, [tensor._version for tensor in network.state_dict().values()])
+        tensors = network.state_dict().values()
+        state = (network, [0 if each.is_inference() else each._version for each in tensors])
         if self._body is None or self._head is None or self._ready_for != state:
             body, self._head = split_head(network)
             self._body = accelerate(

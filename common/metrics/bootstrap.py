@@ -115,17 +115,21 @@ def bootstrap_intervals(
         weights=np.ones((len(truth), 1)),
     )
     prevalence = scores.pop("prevalence")
-    averages = {metric: _average(scores[metric], whole[metric]) for metric in RESAMPLED}
-    averages["weighted_f1"] = _average(scores["f1"], whole["f1"], prevalence)
+    averages = {metric: label_average(scores[metric], whole[metric]) for metric in RESAMPLED}
+    averages["weighted_f1"] = label_average(scores["f1"], whole["f1"], prevalence)
     return Intervals(
         confidence=confidence,
         num_resamples=num_resamples,
         num_patients=len(number),
         labels={
-            metric: np.array([_interval(column, confidence) for column in scores[metric].T])
+            metric: np.array(
+                [percentile_interval(column, confidence) for column in scores[metric].T]
+            )
             for metric in RESAMPLED
         },
-        macro={metric: _interval(values, confidence) for metric, values in averages.items()},
+        macro={
+            metric: percentile_interval(values, confidence) for metric, values in averages.items()
+        },
         num_used_macro={m: int((~np.isnan(v)).sum()) for m, v in averages.items()},
     )
 
@@ -228,7 +232,7 @@ def _ranked_scores(truth: Floats, probabilities: Floats, weights: Floats) -> tup
     return auroc, np.where(both, precisions / positives, np.nan)
 
 
-def _average(values: Floats, whole: Floats, prevalence: Floats | None = None) -> Floats:
+def label_average(values: Floats, whole: Floats, prevalence: Floats | None = None) -> Floats:
     """Mean over the labels that the full data define, `(R,)`; NaN where one of them is NaN.
 
     Args:
@@ -245,7 +249,7 @@ def _average(values: Floats, whole: Floats, prevalence: Floats | None = None) ->
     return np.asarray((values[:, used] * weights).sum(axis=1) / weights.sum(axis=1))
 
 
-def _interval(values: Floats, confidence: float) -> tuple[float, float]:
+def percentile_interval(values: Floats, confidence: float) -> tuple[float, float]:
     """Lower and upper percentile of `(R,)` resamples; NaN if less than half are defined."""
     defined = values[~np.isnan(values)]
     if not len(defined) or 2 * len(defined) < len(values):

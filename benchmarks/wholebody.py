@@ -1,0 +1,297 @@
+"""CT-FM's whole-body segmenter: streaming against MONAI's sliding window, interleaved.
+
+    python -m benchmarks.wholebody --rounds 3      # on a quiet machine; --quick to see it work
+
+Three series, every sample a fresh process:
+
+* `window`: one window of 96 x 160 x 160 through the published architecture (87.2 million weights,
+  118 classes), after a small call that compiles: plain, with the cheap fix, and ours.
+* `stitch`: whole scans of 240 x 240 at 1.5 mm, by length and by number of classes, through a
+  network that costs next to nothing, one convolution to 32 features and a 1 x 1 x 1 convolution to
+  the classes: what blending and choosing labels costs in time and memory, beside any network.
+  MONAI's way is measured where it fits into memory; its need is stated where it does not.
+* `scan`: 300 x 240 x 240 voxels, 118 classes, through the published architecture, ours alone (the
+  plain way would take the machine half an hour and 16 GB): seconds and memory beyond the weights.
+
+Weights are random, from a seed. Labels of both ways are compared voxel by voxel in `stitch`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from monai.inferers import sliding_window_inference
+from monai.networks.nets import SegResNetDS
+from torch import Tensor, nn
+
+from common.inferers.acceleration import accelerate
+from common.inferers.streaming import StreamingInferer
+
+from .protocol import (
+    Sample,
+    Summary,
+    fresh_process,
+    interleave,
+    load_note,
+    machine,
+    markdown,
+    ratio,
+    read_results,
+    spread,
+    summarize,
+    timed,
+    write_results,
+)
+
+ROI = (96, 160, 160)
+OVERLAP = 0.5
+CLASSES = 118
+STITCHED = ((150, CLASSES), (300, CLASSES), (300, 24), (600, CLASSES))  # rows, classes
+FITS_GB = 10.0  # of MONAI's logits and their argmax, on the machine of the record
+Call = Callable[[], Any]
+
+
+def published(init_filters: int = 32) -> SegResNetDS:
+    """The published architecture with random weights and statistics of batch norm."""
+    torch.manual_seed(0)
+    network = SegResNetDS(
+        spatial_dims=3, in_channels=1, out_channels=CLASSES, init_filters=init_filters,
+        blocks_down=(1, 2, 2, 4, 4), dsdepth=4,
+    )  # fmt: skip
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm3d) and module.running_mean is not None:
+            assert module.running_var is not None
+            module.running_mean.uniform_(-0.2, 0.2)
+            module.running_var.uniform_(0.5, 1.5)
+    return network.eval()
+
+
+def light(num_classes: int) -> nn.Sequential:
+    """32 features and a linear head; nearly all of the time goes into what comes after."""
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv3d(1, 32, 1), nn.ReLU(), nn.Conv3d(32, num_classes, 1)).eval()
+
+
+def noise(*size: int) -> Tensor:
+    """A scan `(1, 1, *size)` from a seed."""
+    return torch.rand((1, 1, *size), generator=torch.Generator().manual_seed(1))
+
+
+def autocast(network: nn.Module) -> Callable[[Tensor], Tensor]:
+    """The cheap fix: two lines around the plain way."""
+    network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+
+    def forward(window: Tensor) -> Tensor:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return network(window).float()  # type: ignore[no-any-return]
+
+    return forward
+
+
+def ours(precision: str, backend: str) -> Callable[[nn.Module], Callable[[Tensor], Tensor]]:
+    """The network as the bundle runs it."""
+    return lambda network: accelerate(
+        network, precision=precision, backend=backend, device=torch.device("cpu")
+    )
+
+
+WINDOW: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
+    "plain_fp32": lambda network: network,
+    "plain_autocast": autocast,
+    "fp32_eager": ours("fp32", "eager"),
+    "fp32_openvino": ours("fp32", "openvino"),
+    "bf16_eager": ours("bf16", "eager"),
+    "bf16_compile": ours("bf16", "compile"),
+    "bf16_openvino": ours("bf16", "openvino"),
+}
+NAMES = {
+    "plain_fp32": "plain, fp32",
+    "plain_autocast": "plain, autocast bf16 + channels-last",
+    "fp32_eager": "ours, fp32, eager",
+    "fp32_openvino": "ours, fp32, OpenVINO",
+    "bf16_eager": "ours, bf16, eager",
+    "bf16_compile": "ours, bf16, torch.compile",
+    "bf16_openvino": "ours, bf16, OpenVINO",
+    "monai": "MONAI's sliding window and argmax",
+    "streaming": "ours, streaming",
+}
+
+
+def logits_gb(rows: int, num_classes: int) -> float:
+    """What the blended logits of a scan alone take in fp32."""
+    return rows * 240 * 240 * num_classes * 4 / 1e9
+
+
+# ---------------------------------------------------------------- one measurement
+
+
+@torch.inference_mode()
+def measure_window(name: str, quick: bool) -> Sample:
+    """One window, the second of its size: compiling comes with the first."""
+    forward = WINDOW[name](published(init_filters=4 if quick else 32))
+    window = noise(*([32] * 3 if quick else ROI))
+    if name.endswith(("compile", "openvino")):
+        forward(window)
+    logits, sample = timed(lambda: forward(window))
+    kept = logits[0, :, ::8, ::8, ::8].double()
+    return sample | {"logits": kept.flatten().tolist()}
+
+
+@torch.inference_mode()
+def measure_stitch(name: str, rows: int, num_classes: int, folder: Path) -> Sample:
+    """A whole scan through a network that costs nothing."""
+    network, image = light(num_classes), noise(rows, 240, 240)
+    inferer = StreamingInferer(roi_size=ROI, overlap=OVERLAP, precision="fp32", progress=False)
+    calls: dict[str, Call] = {
+        "streaming": lambda: inferer(image, network)["labels"],
+        "monai": lambda: sliding_window_inference(
+            image, ROI, 1, network, overlap=OVERLAP, mode="gaussian"
+        ).argmax(dim=1).to(torch.uint8),
+    }  # fmt: skip
+    labels, sample = timed(calls[name])
+    np.save(folder / f"{name}_{rows}_{num_classes}.npy", labels.numpy())
+    return sample
+
+
+def measure_scan(precision: str, backend: str, quick: bool) -> Sample:
+    """A whole scan through the published architecture, ours alone."""
+    network = published(init_filters=4 if quick else 32)
+    image = noise(*([48] * 3 if quick else (300, 240, 240)))
+    inferer = StreamingInferer(
+        roi_size=[32] * 3 if quick else ROI, overlap=OVERLAP, precision=precision,
+        backend=backend, progress=False,
+    )  # fmt: skip
+    inferer(noise(16, 16, 16) if quick else noise(*ROI), network)  # folds, compiles
+    found, sample = timed(lambda: inferer(image, network))
+    return sample | {"num_windows": found["num_windows"]}
+
+
+# ---------------------------------------------------------------- the series
+
+
+def series(rounds: int, quick: bool) -> dict[str, Any]:
+    """All three."""
+    module = "benchmarks.wholebody"
+    flags = ["--quick"] if quick else []
+    names = [name for name in WINDOW if not (quick and name.endswith(("compile", "openvino")))]
+    window = interleave(
+        names, rounds, lambda name, _: fresh_process(module, "--window", name, *flags)
+    )
+    wanted = np.array(window["plain_fp32"][0]["logits"])
+    for rows in window.values():
+        for sample in rows:
+            error = np.abs(np.array(sample.pop("logits")) - wanted).max()
+            sample["relative_error"] = float(error / np.abs(wanted).max())
+    stitch: dict[str, dict[str, list[Sample]]] = {}
+    different: dict[str, int] = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        for num_rows, classes in STITCHED[:1] if quick else STITCHED:
+            key = f"{num_rows} rows, {classes} classes"
+            ways = ["streaming"] + ["monai"] * (2 * logits_gb(num_rows, classes) < FITS_GB)
+            size = ("--rows", num_rows, "--classes", classes, "--folder", temporary)
+            stitch[key] = interleave(ways, rounds, partial(_stitch, size))
+            if len(ways) == 2:
+                streamed, plain = (
+                    np.load(Path(temporary) / f"{way}_{num_rows}_{classes}.npy") for way in ways
+                )
+                different[key] = int((streamed != plain).sum())
+    scan = interleave(
+        ["bf16_eager"], 1, lambda _name, _: fresh_process(module, "--scan", "bf16", *flags)
+    )
+    return {
+        "machine": machine("openvino") | {"threads": torch.get_num_threads()},
+        "rounds": rounds,
+        "window": {name: summarize(rows) for name, rows in window.items()},
+        "stitch": {
+            key: {way: summarize(rows) for way, rows in ways.items()}
+            for key, ways in stitch.items()
+        },
+        "voxels_with_another_label": different,
+        "scan_300_240_240": {name: summarize(rows) for name, rows in scan.items()},
+    }
+
+
+def _stitch(size: tuple[object, ...], way: str, _number: int) -> Sample:
+    return fresh_process("benchmarks.wholebody", "--stitch", way, *size)
+
+
+def table(record: dict[str, Any]) -> str:
+    """The record as README.md holds it."""
+    window: dict[str, Summary] = record["window"]
+    base, cheap = window["plain_fp32"], window["plain_autocast"]
+    rows = [
+        [
+            NAMES[name], spread(row, "wall_s"), spread(row, "cpu_s"),
+            f"{ratio(row, base, 'wall_s'):.1f}, {ratio(row, base):.1f}",
+            f"{ratio(row, cheap, 'wall_s'):.1f}, {ratio(row, cheap):.1f}",
+            f"{row['peak_mb'][0]:.0f}", f"{row['relative_error'][2]:.1e}",
+        ]
+        for name, row in window.items()
+    ]  # fmt: skip
+    header = ["one window", "wall s", "CPU s", "x plain wall, CPU", "x cheap fix wall, CPU"]
+    parts = [markdown([*header, "peak MB", "largest error, relative"], rows)]
+    rows = [
+        [key, NAMES[way], spread(row, "wall_s"), f"{row['peak_mb'][0]:.0f}"]
+        for key, ways in record["stitch"].items()
+        for way, row in ways.items()
+    ]
+    rows += [
+        [key, "MONAI's logits alone would take", "", f"{_need_mb(key):.0f}"]
+        for key, ways in record["stitch"].items()
+        if "monai" not in ways
+    ]
+    parts.append(markdown(["stitching", "way", "wall s", "peak MB"], rows))
+    labels = record["voxels_with_another_label"]
+    parts.append("Voxels with another label: " + "; ".join(f"{k}: {n}" for k, n in labels.items()))
+    for name, row in record["scan_300_240_240"].items():
+        parts.append(
+            f"300 x 240 x 240, {NAMES[name]}: {row['num_windows'][0]:.0f} windows, "
+            f"{row['wall_s'][0]:.0f} s, peak {row['peak_mb'][0]:.0f} MB beyond the weights"
+        )
+    grown = [row for ways in record["stitch"].values() for row in ways.values()]
+    parts.append(load_note([*window.values(), *grown]))
+    return "\n\n".join(parts)
+
+
+def _need_mb(key: str) -> float:
+    rows, classes = (int(part.split()[0]) for part in key.split(","))
+    return logits_gb(rows, classes) * 1e9 / 2**20
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: see that it works")
+    parser.add_argument("--table", action="store_true", help="print the recorded table")
+    for option in ("--window", "--stitch", "--scan"):
+        parser.add_argument(option, help=argparse.SUPPRESS)
+    parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--classes", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.table:
+        print(table(read_results("wholebody")))
+    elif given.window:
+        print(json.dumps(measure_window(given.window, given.quick)))
+    elif given.stitch:
+        sample = measure_stitch(given.stitch, given.rows, given.classes, given.folder)
+        print(json.dumps(sample))
+    elif given.scan:
+        print(json.dumps(measure_scan(given.scan, "eager", given.quick)))
+    else:
+        record = series(given.rounds, given.quick)
+        write_results("wholebody", record, quick=given.quick)
+        print(table(record))
+
+
+if __name__ == "__main__":
+    main()
