@@ -116,8 +116,9 @@ def load_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from `.safetensors`, `.pt`, `.pth` or `.ckpt`. Nothing is unpickled but tensors.
+    """Read a state dict from `.safetensors`, `.pt`, `.pth` or `.ckpt`.
 
+    Nothing is unpickled but tensors.
     A checkpoint that wraps its state dict as `model`, `state_dict` or `network` is unwrapped.
 
     Raises:

@@ -45,6 +45,9 @@ class StreamingInferer(Inferer):
         sigma_scale: Of the Gaussian that weighs a window's middle against its edges, in windows.
         empty_below: A window in which no voxel is above this is not run: all background. In the
             network's input range. None runs every window.
+        refine: How many times finer than the network's grid the labels are. What is blended is
+            interpolated between voxels before the last layer: as the layer is linear, that is
+            linear interpolation of every class's score. A coarse grid's labels lose their steps.
         windows_at_once: Windows per batch.
         device: Where the network runs; decides what `auto` precision is.
         precision: `auto`, `fp32` or `bf16`; of the network up to its last layer. Blending and
@@ -63,6 +66,7 @@ class StreamingInferer(Inferer):
         overlap: float | Sequence[float] = 0.5,
         sigma_scale: float = 0.125,
         empty_below: float | None = None,
+        refine: int = 1,
         windows_at_once: int = 1,
         device: torch.device | str = "cpu",
         precision: str = "auto",
@@ -78,12 +82,14 @@ class StreamingInferer(Inferer):
         if len(self.roi_size) != 3 or min(self.roi_size) < 1:
             msg = f"roi_size must be three numbers of voxels, got {roi_size}; take the card's"
             raise InputError(msg)
-        if windows_at_once < 1:
-            msg = f"windows_at_once must be 1 or more, got {windows_at_once}; 1 takes least memory"
-            raise InputError(msg)
+        for name, number in (("refine", refine), ("windows_at_once", windows_at_once)):
+            if number < 1:
+                msg = f"{name} must be 1 or more, got {number}; 1 takes least memory"
+                raise InputError(msg)
         self.overlap = tuple(float(share) for share in overlaps)
         self.sigma_scale = sigma_scale
         self.empty_below = empty_below
+        self.refine = refine
         self.windows_at_once = windows_at_once
         self.precision = choose_precision(precision, torch.device(device))
         self.backend = choose_backend(backend, torch.device(device))
@@ -102,16 +108,19 @@ class StreamingInferer(Inferer):
             network: In evaluation mode; ends in a 1 x 1 x 1 convolution to K classes.
 
         Returns:
-            `labels` `(1, D, H, W)`, uint8, class of each voxel, on the CPU; `num_windows` and
-            `num_empty`, how many of them were not run; `inference_s`, seconds.
+            `labels` `(1, D, H, W)`, uint8, class of each voxel, on the CPU, and `refine`: with
+            more than 1 an axis of n voxels has become one of `(n - 1) * refine + 1`;
+            `num_windows` and `num_empty`, how many of them were not run; `inference_s`, seconds.
         """
         start = time.perf_counter()
-        labels = torch.zeros(inputs.shape[1:], dtype=torch.uint8)
+        size = [(n - 1) * self.refine + 1 for n in inputs.shape[2:]]
+        labels = torch.zeros((1, *size), dtype=torch.uint8)
         run = _Run(inputs.as_subclass(Tensor), self)
-        for first, slab in run.slabs(*self._prepare(network, inputs.device)):
-            labels[:, first : first + slab.shape[0]] = slab.cpu()
+        for first, slab in run.labels(*self._prepare(network, inputs.device)):
+            labels[0, first : first + slab.shape[0]] = slab.cpu()
         return {
             "labels": labels,
+            "refine": self.refine,
             "num_windows": len(run.windows),
             "num_empty": run.num_empty,
             "inference_s": time.perf_counter() - start,
@@ -156,8 +165,31 @@ class _Run:
         self.num_empty = 0
 
     @torch.inference_mode()
-    def slabs(self, body: Encoder, head: nn.Conv3d) -> Iterator[tuple[int, Tensor]]:
-        """Rows of labels as they become final: the first row, and `(rows, H, W)` uint8."""
+    def labels(self, body: Encoder, head: nn.Conv3d) -> Iterator[tuple[int, Tensor]]:
+        """Rows of labels as they become final: the first row, and `(rows, H, W)` uint8.
+
+        Refined, they lie between the scan's own: every `refine`-th row and voxel is one of its.
+        """
+        factor, last = self.how.refine, None
+        for first, features, seen in self._blended(body, self._rows_at_once(head)):
+            if factor == 1:
+                yield first, _classes(features, seen, head)
+                continue
+            if last is not None:
+                features, seen = (
+                    torch.cat(pair) for pair in zip(last, (features, seen), strict=True)
+                )
+            fine = _classes(_between(features, factor), _between(seen, factor), head)
+            yield (first * factor, fine) if last is None else ((first - 1) * factor + 1, fine[1:])
+            last = features[-1:], seen[-1:]
+
+    def _rows_at_once(self, head: nn.Conv3d) -> int:
+        """So many that the scores of all classes stay small."""
+        numbers = head.out_channels * self.size[1] * self.size[2] * self.how.refine**3
+        return max(_SCORES_AT_ONCE // numbers, 1)
+
+    def _blended(self, body: Encoder, rows_at_once: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The first row, features `(rows, F, H, W)`, and 1 where a window lay `(rows, 1, H, W)`."""
         depth, height, width = self.image.shape[2:]
         d = self.how.roi_size[0]
         weight = torch.zeros((d, height, width), device=self.image.device)
@@ -169,7 +201,7 @@ class _Run:
         ) as bar:  # fmt: skip
             for row, group in groupby(self.windows, key=lambda window: window[0].start):
                 if row > top:
-                    yield from self._finish(features, weight, row - top, top, head)
+                    yield from self._final(features, weight, row - top, top, rows_at_once)
                     _move_up(weight, row - top)
                     if features is not None:
                         _move_up(features, row - top)
@@ -186,7 +218,7 @@ class _Run:
                         weight[:, rows, columns] += self.importance
                     del found
                     bar.update(len(windows))
-            yield from self._finish(features, weight, depth - top, top, head)
+            yield from self._final(features, weight, depth - top, top, rows_at_once)
 
     def _batches(self, windows: list[Window], skip: Callable[[int], Any]) -> Iterator[list[Window]]:
         """Windows with something in them, so many at once."""
@@ -198,24 +230,38 @@ class _Run:
         for start in range(0, len(windows), self.how.windows_at_once):
             yield windows[start : start + self.how.windows_at_once]
 
-    def _finish(
-        self, features: Tensor | None, weight: Tensor, num_rows: int, top: int, head: nn.Conv3d
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Labels of the first rows of the buffers, which no later window reaches."""
+    def _final(
+        self, features: Tensor | None, weight: Tensor, num_rows: int, top: int, rows_at_once: int
+    ) -> Iterator[tuple[int, Tensor, Tensor]]:
+        """The first rows of the buffers, which no later window reaches, without the padding."""
         along, *plane = self.inner
-        rows = slice(max(along.start - top, 0), min(along.stop - top, num_rows))
-        if features is None or rows.start >= rows.stop:
-            return
-        in_a_row = head.out_channels * self.size[1] * self.size[2]
-        step = max(_SCORES_AT_ONCE // in_a_row, 1)
-        for start in range(rows.start, rows.stop, step):
-            part = slice(start, min(start + step, rows.stop))
-            seen = weight[part, *plane]
-            blended = features[part, :, *plane] / seen[:, None].clamp_min(1e-12)
-            scores = head(blended.unsqueeze(2)).squeeze(2)  # a row is an image of depth 1
-            labels = scores.max(dim=1).indices.to(torch.uint8)
-            labels[seen == 0] = 0
-            yield top + start - along.start, labels
+        rows = range(max(along.start - top, 0), min(along.stop - top, num_rows))
+        for start in rows[::rows_at_once]:
+            part = slice(start, min(start + rows_at_once, rows.stop))
+            seen = weight[part, *plane].unsqueeze(1)
+            if features is None:  # so far every window was empty
+                blended = seen
+            else:
+                blended = features[part, :, *plane] / seen.clamp_min(1e-12)
+            yield top + start - along.start, blended, (seen > 0).float()
+
+
+def _classes(features: Tensor, seen: Tensor, head: nn.Conv3d) -> Tensor:
+    """The class of highest score `(rows, H, W)`, uint8; 0 where no window lay."""
+    if features.shape[1] != head.in_channels:
+        return torch.zeros_like(seen[:, 0], dtype=torch.uint8)
+    scores = head(features.unsqueeze(2)).squeeze(2)  # a row is an image of depth 1
+    labels = scores.max(dim=1).indices.to(torch.uint8)
+    labels[seen[:, 0] < 0.5] = 0
+    return labels
+
+
+def _between(rows: Tensor, factor: int) -> Tensor:
+    """Values `(rows, C, H, W)` at `factor` steps from each to the next, linear along all axes."""
+    image = rows.transpose(0, 1)[None]
+    size = [(n - 1) * factor + 1 for n in image.shape[2:]]
+    fine: Tensor = F.interpolate(image, size, mode="trilinear", align_corners=True)[0]
+    return fine.transpose(0, 1)
 
 
 def _move_up(buffer: Tensor, num_rows: int) -> None:

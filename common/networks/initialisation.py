@@ -81,9 +81,7 @@ def _set_dropout(network: nn.Module, probability: float) -> None:
             module.dropout = probability
 
 
-def _load(
-    network: nn.Module, source: str, key_map: str | Path, part: str, layout: str
-) -> None:
+def _load(network: nn.Module, source: str, key_map: str | Path, part: str, layout: str) -> None:
     if source.endswith(".json"):
         load_weights(network, card=read_card(source))
         return

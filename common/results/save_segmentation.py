@@ -42,10 +42,10 @@ SEGMENTATION_NAME = "segmentation.nii.gz"
 class SaveSegmentationd(Transform):
     """Bring labels back to the input's grid and write `output_dir/<case_id>/`.
 
-    Of every structure but those that may rightly lie apart only the largest piece is kept, on the
-    network's grid. The input's voxels then take the label of the nearest voxel there. Reads, per
-    case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its affine,
-    `source_grid`, `read_preprocess_s`, and `pred`, the answer of `StreamingInferer`.
+    Of every structure but those that may rightly lie apart only the largest piece is kept, where
+    the labels were found. The input's voxels then take the label of the nearest voxel there.
+    Reads, per case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its
+    affine, `source_grid`, `read_preprocess_s`, and `pred`, the answer of `StreamingInferer`.
 
     Args:
         record: From `start_record`.
@@ -112,8 +112,9 @@ class SaveSegmentationd(Transform):
         cleaned = keep_largest_piece(numbers, self.one_piece)
         if len(self.wanted) < len(self.names) - 1:
             cleaned = np.where(np.isin(cleaned, self.wanted), cleaned, np.uint8(0))
-        grid = read_grid(data["source_grid"])
-        return resample_labels(cleaned, np.asarray(data["image"].affine), grid)
+        finer = np.diag([1 / data["pred"]["refine"]] * 3 + [1.0])
+        affine = np.asarray(data["image"].affine) @ finer
+        return resample_labels(cleaned, affine, read_grid(data["source_grid"]))
 
     def _write_dicom(
         self, folder: Path, data: dict[str, Any], case: CaseRecord, labels: NDArray[np.uint8]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from ..inferers.scroll import ScrollInferer
 from ..networks.ct_scroll import ScrollClassifier
+from .caching import cache_folder
 
 
 class EncodeTripletsd(MapTransform):
@@ -59,8 +59,10 @@ def features_folder(
         preprocessing: Of the card.
         precision: Of the encoder.
     """
-    digest = hashlib.sha256(json.dumps([preprocessing, precision]).encode())
+    digest = hashlib.sha256()
     for name, tensor in network.encoder.state_dict().items():
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
-    return Path(root) / digest.hexdigest()[:16]
+    return cache_folder(
+        root, preprocessing=preprocessing, precision=precision, encoder=digest.hexdigest()
+    )

@@ -94,6 +94,22 @@ def test_bf16_gives_nearly_the_same_labels(network):
     assert (exact == fast).float().mean() > 0.9
 
 
+@pytest.mark.parametrize(("size", "refine"), [((40, 30, 26), 2), ((19, 17, 33), 3), ((5, 6, 7), 2)])
+def test_refined_labels_are_those_of_interpolated_logits(network, size, refine):
+    roi = (16, 24, 20)
+    logits = torch.nn.functional.interpolate(
+        by_monai(noise(*size), network, roi, 0.5), [(n - 1) * refine + 1 for n in size],
+        mode="trilinear", align_corners=True,
+    )  # fmt: skip
+    best = logits.topk(2, dim=1).values
+    is_tie = (best[:, 0] - best[:, 1]) < NEAR_TIE * logits.abs().max()
+    inferer = StreamingInferer(roi_size=roi, refine=refine, precision="fp32")
+    found = inferer(noise(*size), network)
+    assert found["refine"] == refine
+    assert found["labels"].shape == logits[:, 0].shape
+    assert int(((found["labels"] != logits.argmax(dim=1)) & ~is_tie).sum()) == 0
+
+
 def test_empty_windows_are_not_run_and_are_background(network):
     image = torch.zeros(1, 1, 64, 32, 32)
     image[:, :, :16] = noise(16, 32, 32)
@@ -191,6 +207,7 @@ def test_a_network_without_such_a_layer_is_refused():
         ({"overlap": (0.5, 0.5)}, "overlap must be"),
         ({"roi_size": (16, 16)}, "roi_size must be three numbers"),
         ({"windows_at_once": 0}, "windows_at_once must be 1 or more, got 0"),
+        ({"refine": 0}, "refine must be 1 or more, got 0"),
     ],
 )
 def test_numbers_out_of_range_are_refused(options, message):

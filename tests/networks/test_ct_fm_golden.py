@@ -96,7 +96,7 @@ def test_windows_are_blended_as_published(golden):
     head = torch.nn.Conv3d(3, 3, 1, bias=False)
     head.weight.copy_(torch.eye(3)[:, :, None, None, None])
     inferer = StreamingInferer(roi_size=(16, 24, 24), overlap=0.625, progress=False)
-    slabs = dict(_Run(volume, inferer).slabs(predict, head))
+    slabs = dict(_Run(volume, inferer).labels(predict, head))
     labels = torch.cat([slabs[first] for first in sorted(slabs)])
     assert np.mean(labels.numpy() == golden["sw_argmax"].reshape(labels.shape)) >= 0.9999
 
