@@ -17,13 +17,14 @@ Its keys:
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import InputError
 from .results.schema import WeightsRecord
+from .tables.totalsegmentator import STRUCTURES
 
 REQUIRED_KEYS = ("name", "bundle", "network", "preprocessing", "labels", "clinical_use")
 
@@ -123,6 +124,21 @@ class Card:
             "synthetic": self.is_synthetic,
             "clinical_use": False,
         }
+
+
+def card_for_labels(card: Card, labels: Sequence[str]) -> Card:
+    """The same architecture and preprocessing for other labels, as fine-tuning wants them.
+
+    Args:
+        card: What to start from.
+        labels: Names in channel order, the background first. Where all of them are structures of
+            TotalSegmentator version 2, label volumes keep its numbers; otherwise they count on.
+    """
+    content = {k: v for k, v in card.content.items() if k not in ("numbers", "thresholds")}
+    content["labels"] = list(labels)
+    if set(labels) <= set(STRUCTURES) and list(labels) != list(STRUCTURES):
+        content["numbers"] = [STRUCTURES.index(label) for label in labels]
+    return Card(path=card.path, content=content)
 
 
 def read_card(path: str | Path) -> Card:

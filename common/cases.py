@@ -49,6 +49,7 @@ def find_cases(
     fibrotic_sequela: str = "scarring",
     medical_material: str = "catheter_or_port",
     phantom_dir: PathLike = "phantom",
+    phantom_region: str = "chest",
 ) -> CaseList:
     """Turn what the user points at into cases.
 
@@ -68,6 +69,7 @@ def find_cases(
         medical_material: For Rad-ChestCT lists: `catheter_or_port` or `any` device.
         phantom_dir: Where the synthetic patient's scan goes. For a folder of your own that is
             called `phantom`, say `./phantom`.
+        phantom_region: What of the synthetic patient is scanned: `chest`, `abdomen` or `torso`.
 
     Returns:
         At least one case. Its `rejected` says what was left out and why; each is also logged.
@@ -85,7 +87,9 @@ def find_cases(
         medical_material=medical_material,
     )
     if input == "phantom":
-        path = write_phantom_case(Path(phantom_dir), SEED_RANGES["example"][0])
+        path = write_phantom_case(
+            Path(phantom_dir), SEED_RANGES["example"][0], region=phantom_region
+        )
         cases = _from_file(path, series, options)
     elif isinstance(input, list):
         cases = _from_paths(input, series, options)

@@ -1,7 +1,8 @@
-"""Write synthetic chest CTs with their truth: NIfTI, DICOM, tables in CT-RATE's form.
+"""Write synthetic CTs with their truth: NIfTI, DICOM, tables in CT-RATE's form, organ masks.
 
 python scripts/make_phantom.py OUTPUT_DIR --num 5 --seed 0 --format both
 python scripts/make_phantom.py OUTPUT_DIR --findings "Lung nodule, Cardiomegaly"
+python scripts/make_phantom.py OUTPUT_DIR --region torso --organs --spacing_mm 1.5 1.5 1.5
 python scripts/make_phantom.py --time
 """
 
@@ -12,6 +13,7 @@ import sys
 
 from common.errors import InputError
 from common.phantom.export import FORMATS, write_collection
+from common.phantom.patient import REGIONS
 from common.phantom.timing import print_times
 
 
@@ -28,6 +30,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         "--spacing_mm", type=float, nargs=3, default=(0.8, 0.8, 1.5), metavar=("I", "J", "K")
     )
     parser.add_argument("--axcodes", default="LPS", help="where the axes run to")
+    parser.add_argument("--region", default="chest", help=" or ".join(REGIONS))
+    parser.add_argument(
+        "--organs", action="store_true", help="also write TotalSegmentator v2 ids beside each scan"
+    )
     parser.add_argument("--findings", help="label names with commas between, or none")
     parser.add_argument("--prevalence", type=float, help="one share for all labels")
     parser.add_argument("--time", action="store_true", help="print how long phantoms take")
@@ -55,6 +61,8 @@ def main(arguments: list[str] | None = None) -> int:
             file_format=options.format,
             spacing_mm=tuple(options.spacing_mm),
             axcodes=options.axcodes,
+            region=options.region,
+            organs=options.organs,
             findings=names,
             prevalence=options.prevalence,
         )

@@ -251,7 +251,7 @@ def _classes(features: Tensor, seen: Tensor, head: nn.Conv3d) -> Tensor:
     if features.shape[1] != head.in_channels:
         return torch.zeros_like(seen[:, 0], dtype=torch.uint8)
     scores = head(features.unsqueeze(2)).squeeze(2)  # a row is an image of depth 1
-    labels = scores.max(dim=1).indices.to(torch.uint8)
+    labels: Tensor = scores.max(dim=1).indices.to(torch.uint8)
     labels[seen[:, 0] < 0.5] = 0
     return labels
 

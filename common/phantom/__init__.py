@@ -1,17 +1,21 @@
 """The synthetic patient: anatomy, findings and their truth, drawn from a seed."""
 
 from ..tables.ct_rate import CT_RATE_LABELS
-from .chest import ChestPhantom, make_chest
-from .patient import SEED_RANGES, Patient
+from .chest import make_chest
+from .patient import REGIONS, SEED_RANGES, Patient
+from .phantom import Phantom
 from .prevalence import PREVALENCE
 from .scene import Finding
+from .torso import make_torso
 
 __all__ = [
     "CT_RATE_LABELS",
     "PREVALENCE",
+    "REGIONS",
     "SEED_RANGES",
-    "ChestPhantom",
     "Finding",
     "Patient",
+    "Phantom",
     "make_chest",
+    "make_torso",
 ]

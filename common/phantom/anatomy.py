@@ -10,22 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..tables.totalsegmentator import STRUCTURES
 from .patient import CHEST_WIDTH_REFERENCE_MM, HEART_WIDTH_REFERENCE_MM, Patient
 from .solids import F32, Bounds, Ellipsoid, Point, Shape, Tube, rotation
 
-ORGAN_IDS: dict[str, int] = {
-    "spleen": 1, "kidney_right": 2, "kidney_left": 3, "liver": 5, "stomach": 6,
-    "lung_upper_lobe_left": 10, "lung_lower_lobe_left": 11, "lung_upper_lobe_right": 12,
-    "lung_middle_lobe_right": 13, "lung_lower_lobe_right": 14, "esophagus": 15, "trachea": 16,
-    "vertebrae_T12": 32, "vertebrae_C7": 44, "heart": 51, "aorta": 52, "pulmonary_vein": 53,
-    "brachiocephalic_trunk": 54, "subclavian_artery_left": 56,
-    "common_carotid_artery_left": 58, "brachiocephalic_vein_left": 59,
-    "brachiocephalic_vein_right": 60, "superior_vena_cava": 62, "inferior_vena_cava": 63,
-    "scapula_left": 71, "scapula_right": 72, "clavicula_left": 73, "clavicula_right": 74,
-    "spinal_cord": 79, "autochthon_left": 86, "autochthon_right": 87, "rib_left_1": 92,
-    "rib_right_1": 104, "sternum": 116, "costal_cartilages": 117,
-}  # fmt: skip
-"""TotalSegmentator v2 ids of what is drawn. Vertebrae count down from T12, ribs up from 1."""
+ORGAN_IDS: dict[str, int] = {name: number for number, name in enumerate(STRUCTURES) if number}
+"""TotalSegmentator v2 ids by name. Vertebrae count down from L5 to C1, ribs up from 1."""
 
 AORTA: tuple[Point, ...] = (
     (-2, 18, 4), (8, 27, 24), (14, 26, 46), (10, 17, 64), (-2, 0, 75), (-15, -20, 74),

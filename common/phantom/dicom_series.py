@@ -14,13 +14,13 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ..errors import InputError
 from ..results.atomic import PARTIAL
-from .chest import ChestPhantom
+from .phantom import Phantom
 from .report import technique
 
 INTERCEPT = -1024
 
 
-def write_dicom(phantom: ChestPhantom, folder: str | Path) -> Path:
+def write_dicom(phantom: Phantom, folder: str | Path) -> Path:
     """Write a series, whole or not at all; one that is there already is replaced.
 
     Args:
@@ -65,7 +65,7 @@ def write_dicom(phantom: ChestPhantom, folder: str | Path) -> Path:
 
 
 def _slice(
-    phantom: ChestPhantom, index: int, lps: NDArray[np.float64], directions: NDArray[np.float64]
+    phantom: Phantom, index: int, lps: NDArray[np.float64], directions: NDArray[np.float64]
 ) -> Dataset:
     volume, patient = phantom.volume, phantom.patient
     spacing = volume.spacing_mm

@@ -17,9 +17,10 @@ from ..errors import InputError
 from ..results.atomic import json_text, replacing, write_bytes, write_text
 from ..tables.ct_rate import CT_RATE_LABELS
 from ..volume import Volume
-from .chest import ChestPhantom, make_chest
 from .dicom_series import write_dicom
+from .phantom import Phantom
 from .report import technique
+from .torso import make_torso
 
 FORMATS = ("nifti", "dicom", "both")
 CASE_SPACING_MM = (0.9, 0.9, 1.5)
@@ -35,31 +36,35 @@ def write_phantom_case(
     *,
     findings: Iterable[str] | None = None,
     spacing_mm: tuple[float, float, float] = CASE_SPACING_MM,
+    region: str = "chest",
 ) -> Path:
-    """Write one phantom chest with its truth beside it, unless both are there already.
+    """Write one phantom with its truth beside it, unless both are there already.
 
     Args:
         folder: Where to; made if absent.
         seed: Which patient.
         findings: Exactly these labels; drawn by chance if None.
         spacing_mm: Voxel size.
+        region: What is scanned: `chest`, `abdomen` or `torso`.
 
     Returns:
-        `phantom_<seed>.nii.gz`; `phantom_<seed>.truth.json` lies beside it.
+        `phantom_<seed>.nii.gz`, with the region in its name where that is not the chest; the same
+        name `.truth.json` lies beside it.
 
     Raises:
         InputError: If the folder cannot be written, or a label is unknown.
     """
-    volume_path = Path(folder) / f"phantom_{seed}.nii.gz"
-    truth_path = Path(folder) / f"phantom_{seed}.truth.json"
+    name = f"phantom_{seed}" if region == "chest" else f"phantom_{region}_{seed}"
+    volume_path = Path(folder) / f"{name}.nii.gz"
+    truth_path = Path(folder) / f"{name}.truth.json"
     if not (volume_path.is_file() and truth_path.is_file()):
-        phantom = make_chest(seed=seed, spacing_mm=spacing_mm, findings=findings)
+        phantom = make_torso(seed=seed, spacing_mm=spacing_mm, region=region, findings=findings)
         write_text(truth_path, json_text(truth(phantom)))
         write_nifti(phantom.volume, volume_path)
     return volume_path
 
 
-def truth(phantom: ChestPhantom) -> dict[str, Any]:
+def truth(phantom: Phantom) -> dict[str, Any]:
     """All that is known about a phantom, as plain JSON values."""
     patient = asdict(phantom.patient)
     return {
@@ -97,6 +102,8 @@ def write_collection(
     file_format: str = "nifti",
     spacing_mm: tuple[float, float, float] = (0.8, 0.8, 1.5),
     axcodes: str = "LPS",
+    region: str = "chest",
+    organs: bool = False,
     findings: Iterable[str] | None = None,
     prevalence: float | Mapping[str, float] | None = None,
 ) -> list[Path]:
@@ -110,6 +117,9 @@ def write_collection(
         file_format: `nifti`, `dicom` or `both`.
         spacing_mm: Voxel size along I, J, K.
         axcodes: Where I, J, K run to.
+        region: `chest`, `abdomen` or `torso`.
+        organs: Whether TotalSegmentator v2 ids are written too: `<name>_organs.nii.gz`, uint8 on
+            the scan's grid, beside each scan or DICOM folder.
         findings: Exactly these labels in all of them; drawn by chance if None.
         prevalence: As for `make_chest`.
 
@@ -125,21 +135,23 @@ def write_collection(
     written: list[Path] = []
     labels, reports, metadata, truths = [], [], [], {}
     for number in range(1, num + 1):
-        phantom = make_chest(
+        phantom = make_torso(
             seed=seed + number - 1,
             spacing_mm=spacing_mm,
             axcodes=axcodes,
+            region=region,
             findings=wanted,
             prevalence=prevalence,
         )
         stem = f"{split}_{number}_a_1"
         name = f"{stem}.nii.gz"
-        if file_format != "dicom":
-            place = root / "dataset" / split / f"{split}_{number}" / f"{split}_{number}_a" / name
-            write_nifti(phantom.volume, place)
-            written.append(place)
-        if file_format != "nifti":
-            written.append(write_dicom(phantom, root / "dicom" / stem))
+        places = {
+            "nifti": root / "dataset" / split / f"{split}_{number}" / f"{split}_{number}_a",
+            "dicom": root / "dicom",
+        }
+        for kind, place in places.items():
+            if file_format in (kind, "both"):
+                written += _write_scan(phantom, place, stem, kind, organs=organs)
         labels.append({"VolumeName": name, **truth(phantom)["labels"]})
         reports.append(_report_row(name, phantom))
         metadata.append(_metadata_row(name, phantom))
@@ -155,6 +167,20 @@ def write_collection(
     return [*written, root / "truth.json"]
 
 
+def _write_scan(
+    phantom: Phantom, folder: Path, stem: str, kind: str, *, organs: bool
+) -> list[Path]:
+    if kind == "nifti":
+        written = [folder / f"{stem}.nii.gz"]
+        write_nifti(phantom.volume, written[0])
+    else:
+        written = [write_dicom(phantom, folder / stem)]
+    if organs:
+        written.append(folder / f"{stem}_organs.nii.gz")
+        write_nifti(Volume(phantom.organs, phantom.volume.affine), written[-1])
+    return written
+
+
 def _check(num: int, split: str, file_format: str) -> None:
     if num < 1:
         msg = f"num must be at least 1, got {num}; give the number of patients"
@@ -167,7 +193,7 @@ def _check(num: int, split: str, file_format: str) -> None:
         raise InputError(msg)
 
 
-def _report_row(name: str, phantom: ChestPhantom) -> dict[str, str]:
+def _report_row(name: str, phantom: Phantom) -> dict[str, str]:
     impressions = ", ".join(phantom.label_names) or "Normal chest CT"
     return {
         "VolumeName": name,
@@ -178,7 +204,7 @@ def _report_row(name: str, phantom: ChestPhantom) -> dict[str, str]:
     }
 
 
-def _metadata_row(name: str, phantom: ChestPhantom) -> dict[str, Any]:
+def _metadata_row(name: str, phantom: Phantom) -> dict[str, Any]:
     volume, patient = phantom.volume, phantom.patient
     i_mm, j_mm, k_mm = volume.spacing_mm
     lps = np.diag([-1.0, -1.0, 1.0]) @ volume.affine[:3]

@@ -15,19 +15,12 @@ from numpy.typing import NDArray
 from .anatomy import Part, abdominal_parts, mediastinal_parts
 from .lattice import Lattice, Window
 from .patient import Patient
-from .profile import (
-    BODY_HALF_DEPTH,
-    BODY_HALF_WIDTH,
-    CAGE_HALF_DEPTH,
-    CAGE_HALF_WIDTH,
-    CAGE_MIDDLE,
-    SPINE,
-    height_index,
-    rounded_rectangle,
-)  # fmt: skip
-from .solids import F32, Bounds, Ellipsoid, cover, ramp, smooth_union
+from .profile import CHEST, rounded_rectangle
+from .solids import F32, Bounds, Ellipsoid, Tube, cover, ramp, smooth_union
 
 FAT_HU, MUSCLE_HU, AIR_HU = -105.0, 52.0, -1000.0
+SKIN_MM = 2.5
+LONG_MUSCLES_END_MM, CROTCH_MM = -345.0, -456.0
 
 
 @dataclass(frozen=True)
@@ -92,12 +85,13 @@ class Frame:
 def make_frame(space: Space, patient: Patient) -> Frame:
     """Cage, diaphragm, mediastinum and pleura at the points."""
     x, y, z = space.x, space.y, space.z
-    index = height_index(z)
-    half_width, half_depth = CAGE_HALF_WIDTH[index], CAGE_HALF_DEPTH[index]
-    forward = y - CAGE_MIDDLE[index]
+    profile = patient.profile
+    index = profile.index(z)
+    half_width, half_depth = profile.cage_half_width[index], profile.cage_half_depth[index]
+    forward = y - profile.cage_middle[index]
     cage = rounded_rectangle(x, forward, half_width, half_depth)
     depth = forward / half_depth
-    spine_y = SPINE[index]
+    spine_y = CHEST.spine[CHEST.index(z)]  # the same lungs in every region
     dome = diaphragm(x, y, z, patient)
     side = np.abs(x)
     waist = np.float32(22.0) + np.float32(14.0) * ramp(z, 40.0, 105.0)
@@ -110,6 +104,8 @@ def make_frame(space: Space, patient: Patient) -> Frame:
         if part.room_mm is not None:
             _push(middle, space, part, 9.0 if part.name == "heart" else 5.0)
     pleura = np.maximum(np.maximum(cage, dome), -middle)
+    if profile is not CHEST:
+        spine_y = profile.spine[index]
     return Frame(cage, dome, middle, pleura, spine_y, depth)
 
 
@@ -159,6 +155,12 @@ class Fields:
     lung_hu: F32
     septa: tuple[F32, ...] = ()
 
+    @classmethod
+    def empty(cls, body: F32) -> Fields:
+        """Nothing but skin."""
+        far, zero = np.full(body.shape, np.float32(50)), np.zeros(body.shape, np.float32)
+        return cls(body, far.copy(), zero.copy(), far.copy(), zero.copy(), far, zero)
+
     def stack(self) -> tuple[F32, ...]:
         """All fields, in the order of the attributes."""
         soft = (self.body, self.lean, self.lean_hu)
@@ -173,15 +175,29 @@ def paint(fields: Fields, window: Window | EllipsisType, distance: F32, hu: floa
     fields.lean_hu[window] = density
 
 
-def soft_tissue(space: Space, frame: Frame, patient: Patient) -> Fields:
-    """Body, muscles, organs and lungs; the bones are still missing."""
-    x, y, z = space.x, space.y, space.z
+def trunk(space: Space, patient: Patient) -> F32:
+    """Distance to the skin, but for breasts and thighs."""
     fat = np.float32(patient.fat_mm / patient.mean_scale)
-    index = height_index(z)
-    body = rounded_rectangle(
-        x, y + np.float32(8), BODY_HALF_WIDTH[index] + fat, BODY_HALF_DEPTH[index] + fat
+    profile = patient.profile
+    index = profile.index(space.z)
+    half_width, half_depth = profile.body_half_width[index], profile.body_half_depth[index]
+    return rounded_rectangle(
+        space.x, space.y - profile.body_middle[index], half_width + fat, half_depth + fat
     )
-    lean = _chest_wall(x, y, z, frame)
+
+
+def soft_tissue(space: Space, frame: Frame, patient: Patient) -> Fields:
+    """Body, muscles, organs and lungs; the bones are still missing.
+
+    In the chest alone the organs below the diaphragm are part of it; elsewhere `painting` draws
+    them, finer.
+    """
+    x, y, z = space.x, space.y, space.z
+    body = trunk(space, patient)
+    profile = patient.profile
+    lean = _wall(x, y, z, frame, whole=profile is not CHEST)
+    if profile is not CHEST:
+        _add_thighs(body, lean, space, frame, patient)
     fields = Fields(
         body=body,
         lean=lean,
@@ -193,31 +209,75 @@ def soft_tissue(space: Space, frame: Frame, patient: Patient) -> Fields:
     )
     if patient.breast_mm:
         _add_breasts(fields, space, patient)
-    np.maximum(fields.lean, fields.body + np.float32(2.5), out=fields.lean)
+    np.maximum(fields.lean, fields.body + np.float32(SKIN_MM), out=fields.lean)
     np.minimum(
         fields.lean, np.abs(fields.body + np.float32(1.0)) - np.float32(1.0), out=fields.lean
     )
-    inside = np.maximum(frame.cage + np.float32(1.5), np.float32(3.0) - frame.dome)
+    inside = below_diaphragm(frame)
     diaphragm_muscle = np.abs(frame.dome - np.float32(1.5)) - np.float32(1.5)
     np.minimum(fields.lean, np.maximum(diaphragm_muscle, frame.cage), out=fields.lean)
-    _add_parts(fields, space, abdominal_parts(patient), inside)
+    if profile is CHEST:
+        _add_parts(fields, space, abdominal_parts(patient), inside)
     _add_parts(fields, space, mediastinal_parts(patient), frame.cage + np.float32(5.0))
     return fields
 
 
-def _chest_wall(x: F32, y: F32, z: F32, frame: Frame) -> F32:
+def below_diaphragm(frame: Frame) -> F32:
+    """Distance to the space for the abdominal organs: under the diaphragm, within the wall."""
+    return np.asarray(np.maximum(frame.cage + np.float32(1.5), np.float32(3.0) - frame.dome))
+
+
+def _wall(x: F32, y: F32, z: F32, frame: Frame, *, whole: bool) -> F32:
     side = np.abs(x)
     thick = np.float32(13.0) + np.float32(45.0) * ramp(z, 55.0, 125.0) * ramp(side, 25.0, 75.0)
     pectoral = ramp(y, 5.0, 45.0) * ramp(z, -25.0, 30.0) * ramp(side, 140.0, 60.0)
     pectoral *= ramp(side, 8.0, 26.0)
     back = ramp(y, -20.0, -70.0) * ramp(side, 150.0, 90.0)
     thick += np.float32(11.0) * pectoral + np.float32(12.0) * back
+    if whole:
+        thick -= _belly(side, y, z)
     wall = np.maximum(frame.cage - thick, -frame.cage - np.float32(1.5))
     groove = y - frame.spine_y
-    for sign in (-1.0, 1.0):  # the long muscles beside the spinous processes
-        u, v = (x - np.float32(27 * sign)) * np.float32(1 / 24), (groove + 43) * np.float32(1 / 18)
-        np.minimum(wall, (np.sqrt(u * u + v * v) - np.float32(1)) * np.float32(20), out=wall)
+    for sign in (-1.0, 1.0):
+        muscle = long_muscle(x, groove, sign)
+        if whole:
+            np.maximum(muscle, np.float32(LONG_MUSCLES_END_MM) - z, out=muscle)
+        np.minimum(wall, muscle, out=wall)
     return np.asarray(wall)
+
+
+def _belly(side: F32, y: F32, z: F32) -> F32:
+    """How much thinner the wall is between the straight muscles and beside them, mm."""
+    middle = ramp(side, 7.0, 1.0) + ramp(np.abs(side - np.float32(70)), 9.0, 2.0)
+    return np.asarray(np.float32(9.0) * middle * ramp(y, 30.0, 55.0) * ramp(z, -120.0, -165.0))
+
+
+def long_muscle(x: F32, back: F32, sign: float) -> F32:
+    """Distance to the long muscle beside the spinous processes.
+
+    Args:
+        x: To the right, mm.
+        back: To the front from the middle of the vertebral bodies, mm.
+        sign: 1 right, -1 left.
+    """
+    u, v = (x - np.float32(27 * sign)) * np.float32(1 / 24), (back + 43) * np.float32(1 / 18)
+    return np.asarray((np.sqrt(u * u + v * v) - np.float32(1)) * np.float32(20))
+
+
+def _add_thighs(body: F32, lean: F32, space: Space, frame: Frame, patient: Patient) -> None:
+    """End the trunk at the crotch and hang the thighs on it, muscle under fat."""
+    end = np.float32(CROTCH_MM) - space.z - np.float32(0.1) * np.abs(space.x)
+    body[...] = -smooth_union(-body, np.asarray(-end, np.float32), 36.0)
+    for sign in (-1.0, 1.0):
+        thigh = Tube(((sign * 93, -16.0, -416.0), (sign * 94, -10.0, -640.0)), (67.0, 70.0))
+        window = space.window(thigh.bounds(), 40.0)
+        if window is None:
+            continue
+        distance = thigh.distance(*space.at(window))
+        within = np.float32(-3) - frame.cage[window]  # the pelvis keeps its fat
+        lean[window] = np.minimum(lean[window], np.maximum(distance, within))
+        skin = distance - np.float32(0.6 * patient.fat_mm / patient.mean_scale + 5)
+        body[window] = smooth_union(body[window], skin, 20.0)
 
 
 def _add_breasts(fields: Fields, space: Space, patient: Patient) -> None:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from .lattice import Lattice
 from .patient import Patient
-from .profile import BODY_HALF_DEPTH, BODY_HALF_WIDTH
 
 AXIS_DIRECTIONS = {"R": (0, 1), "L": (0, -1), "A": (1, 1), "P": (1, -1), "S": (2, 1), "I": (2, -1)}
 ORIENTATIONS: tuple[str, ...] = tuple(
@@ -68,8 +67,8 @@ def make_grid(
 def body_box_mm(patient: Patient) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Lowest and highest world corner of the usual field of view around the patient."""
     fat = patient.fat_mm / patient.mean_scale
-    wide = float(BODY_HALF_WIDTH.max()) + fat + 8
-    deep = float(BODY_HALF_DEPTH.max()) + fat + 8
+    wide = float(patient.profile.body_half_width.max()) + fat + 8
+    deep = float(patient.profile.body_half_depth.max()) + fat + 8
     front = deep - 8 + (0.35 * patient.breast_mm)
     bottom, top = patient.scan_mm
     low = np.array([-wide, -deep - 14, bottom]) * patient.scale

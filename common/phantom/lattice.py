@@ -141,3 +141,27 @@ def _refine_rows(plane: F32, stride: int) -> F32:
         plane = plane[: rise.shape[0]] + rise
         tall[step::stride] = plane
     return tall
+
+
+def read_between(field: F32, window: Window, strides: tuple[int, int, int]) -> F32:
+    """Read a field on every n-th point of a fine grid within a window of that grid, linearly."""
+    cuts = [
+        slice(w.start // s, -(-(w.stop - 1) // s) + 1) for w, s in zip(window, strides, strict=True)
+    ]
+    near = field[cuts[0], cuts[1], cuts[2]]
+    offsets = [w.start - c.start * s for w, c, s in zip(window, cuts, strides, strict=True)]
+    size = tuple(w.stop - w.start for w in window)
+    values = np.empty(size, np.float32)
+    flat = (strides[1], strides[2])
+    fine = (offsets[1] + size[1], offsets[2] + size[2])
+    planes: dict[int, F32] = {}
+    for i in range(size[0]):
+        n, share = divmod(offsets[0] + i, strides[0])
+        for wanted in (n, n + 1) if share else (n,):
+            if wanted not in planes:
+                planes[wanted] = refine(near[wanted], flat, fine)[offsets[1] :, offsets[2] :]
+        values[i] = planes[n]
+        if share:
+            values[i] += (planes[n + 1] - planes[n]) * np.float32(share / strides[0])
+        planes.pop(n - 1, None)
+    return values

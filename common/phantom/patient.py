@@ -8,11 +8,12 @@ after size and position on the table. `world_from_reference` leads from one to t
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .lattice import Affine
+from .profile import CHEST, TORSO, Profile
 from .solids import rotation
 
 SEED_RANGES: dict[str, range] = {
@@ -22,6 +23,9 @@ SEED_RANGES: dict[str, range] = {
     "example": range(1_200_000, 1_300_000),
 }
 """Seeds by use. A seed is a patient, so ranges that do not meet are patients that do not meet."""
+
+REGIONS = ("chest", "abdomen", "torso")
+"""What is scanned: lungs; mid heart to upper thighs; base of the neck to upper thighs."""
 
 CHEST_WIDTH_REFERENCE_MM = 290.0
 HEART_WIDTH_REFERENCE_MM = 114.5
@@ -52,6 +56,7 @@ class Patient:
         noise_grain_mm: Its correlation length in plane.
         table_gap_mm: From the back to the table, None where the table is out of view.
         scan_mm: Lowest and highest scanned height in the reference frame.
+        region: One of `REGIONS`.
     """
 
     seed: int
@@ -73,6 +78,12 @@ class Patient:
     noise_grain_mm: float
     table_gap_mm: float | None
     scan_mm: tuple[float, float]
+    region: str = "chest"
+
+    @property
+    def profile(self) -> Profile:
+        """How the trunk changes with height."""
+        return CHEST if self.region == "chest" else TORSO
 
     @property
     def world_from_reference(self) -> Affine:
@@ -87,8 +98,11 @@ class Patient:
         return float(np.prod(self.scale) ** (1 / 3))
 
 
-def draw_patient(seed: int, labels: Collection[str]) -> Patient:
-    """Draw a patient's body. What is not touched by `labels` is the same for the same seed."""
+def draw_patient(seed: int, labels: Collection[str], region: str = "chest") -> Patient:
+    """Draw a patient's body. What is not touched by `labels` is the same for the same seed.
+
+    The region changes nothing but `scan_mm`.
+    """
     rng = np.random.default_rng([seed, 1])
     male = bool(rng.random() < 0.55)
     size = rng.normal(1.0 if male else 0.93, 0.035)
@@ -104,7 +118,7 @@ def draw_patient(seed: int, labels: Collection[str]) -> Patient:
     volume_loss = float(rng.uniform(10, 20)) * ("Atelectasis" in labels)
     collapse = str(rng.choice(["right", "left", "bilateral"], p=[0.3, 0.3, 0.4]))
     raised = (volume_loss * (collapse != "left"), volume_loss * (collapse != "right"))
-    return Patient(
+    drawn = Patient(
         seed=seed,
         sex="M" if male else "F",
         age=int(np.clip(rng.normal(55, 16), 18, 92)),
@@ -125,3 +139,14 @@ def draw_patient(seed: int, labels: Collection[str]) -> Patient:
         table_gap_mm=float(rng.uniform(4, 15)) if rng.random() < 0.6 else None,
         scan_mm=(float(rng.uniform(-178, -150)), float(rng.uniform(132, 150))),
     )
+    return (
+        drawn
+        if region == "chest"
+        else replace(drawn, region=region, scan_mm=_scan_mm(drawn, region))
+    )
+
+
+def _scan_mm(patient: Patient, region: str) -> tuple[float, float]:
+    rng = np.random.default_rng([patient.seed, 6])
+    bottom, dome_or_heart = float(rng.uniform(-496, -462)), float(rng.uniform(-50, -20))
+    return bottom, patient.scan_mm[1] if region == "torso" else dome_or_heart

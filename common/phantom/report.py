@@ -37,6 +37,12 @@ _ABSENT: dict[str, str] = {
     "Consolidation": "No consolidation is seen.",
 }
 
+_REGIONS = {
+    "chest": "chest CT",
+    "abdomen": "CT of the abdomen and pelvis",
+    "torso": "CT of chest, abdomen and pelvis",
+}
+
 
 def sentence(finding: Finding) -> str:
     """One finding as one sentence."""
@@ -64,4 +70,4 @@ def write_report(findings: Iterable[Finding], patient: Patient) -> str:
 def technique(patient: Patient) -> str:
     """How the scan was made, as a sentence."""
     agent = "with" if patient.contrast else "without"
-    return f"Synthetic chest CT {agent} intravenous contrast agent."
+    return f"Synthetic {_REGIONS[patient.region]} {agent} intravenous contrast agent."

@@ -14,13 +14,17 @@ from numpy.typing import NDArray
 from .anatomy import ORGAN_IDS
 from .fields import Fields, Frame, Space
 from .lattice import Window
+from .profile import CHEST
 from .solids import F32, Bounds, Tube, cover, ramp
 
 RIB_PITCH_MM = 22.5
 VERTEBRA_PITCH_MM = 23.5
 T1_HEIGHT_MM = 128.0
 CARTILAGE_HU, DISC_HU = 110.0, 85.0
-_MARROW_HU, _CORD_HU = 170.0, 36.0
+_DISC_MM = 9.2  # of a vertebra's middle
+THORACIC_END_MM = T1_HEIGHT_MM - 11.5 * VERTEBRA_PITCH_MM
+MARROW_HU, CORD_HU = 170.0, 36.0
+CANAL_BACK_MM, CORD_RADIUS_MM = 24.0, 5.0
 _FRONT_END = np.array(
     [0, 0.7, 0.7, 0.72, 0.74, 0.76, 0.76, 0.72, 0.62, 0.5, 0.0, -0.45], np.float32
 )
@@ -30,19 +34,54 @@ _CARTILAGE_END = np.array([0, 2, 2, 2, 2, 2, 2, 2, 0.75, 0.6, 0.05, -0.4], np.fl
 Ids = NDArray[np.uint8]
 
 
-def add_bones(fields: Fields, space: Space, frame: Frame, *, with_ids: bool = False) -> Ids | None:
+def add_bones(
+    fields: Fields,
+    space: Space,
+    frame: Frame,
+    *,
+    with_ids: bool = False,
+    whole: bool = True,
+) -> Ids | None:
     """Add all bones to the fields.
 
+    Args:
+        fields: Changed in place.
+        space: Where.
+        frame: Of the same points.
+        with_ids: Whether the bones are to be named.
+        whole: Whether the vertebrae and the first ribs are among them; `spine` draws them finer.
+
     Returns:
-        TotalSegmentator ids of the bone that is nearest at each point (0 for none), if asked for.
+        TotalSegmentator ids of the bone that is nearest at each point (0 for none; T12 for any
+        vertebra), if asked for.
     """
     ids = np.zeros(space.x.shape, np.uint8) if with_ids else None
-    _add_ribs(fields, space, frame, ids)
-    _add_spine(fields, space, frame, ids)
+    _add_ribs(fields, space, frame, ids, highest=0 if whole else 1)
+    if whole:
+        _add_spine(fields, space, frame, ids)
     _add_sternum(fields, space, frame, ids)
     _add_scapulae(fields, space, frame, ids)
     _add_clavicles(fields, space, ids)
     return ids
+
+
+def vertebra_ids(y: F32, z: F32) -> Ids:
+    """Which vertebra points of the spine belong to, none where they lie in a disc.
+
+    Args:
+        y: To the front, mm.
+        z: Up, mm.
+
+    Returns:
+        TotalSegmentator ids.
+    """
+    level = (np.float32(T1_HEIGHT_MM) - z) * np.float32(1 / VERTEBRA_PITCH_MM)
+    number = np.rint(level)
+    first = ORGAN_IDS["vertebrae_T12"] + 11
+    names = np.clip(first - number, ORGAN_IDS["vertebrae_L5"], ORGAN_IDS["vertebrae_C1"])
+    off = np.abs(level - number) * np.float32(VERTEBRA_PITCH_MM)
+    in_front = y - CHEST.spine[CHEST.index(z)] > -16
+    return np.asarray(np.where((off > _DISC_MM) & in_front, 0, names), np.uint8)
 
 
 def _join(
@@ -60,13 +99,13 @@ def _join(
         np.copyto(ids[window], np.asarray(names, np.uint8), where=nearer)
 
 
-def _add_ribs(fields: Fields, space: Space, frame: Frame, ids: Ids | None) -> None:
+def _add_ribs(fields: Fields, space: Space, frame: Frame, ids: Ids | None, *, highest: int) -> None:
     near = np.flatnonzero(np.abs(frame.cage - np.float32(6.5)) < np.float32(10.5))
     x, y, z = (axis.reshape(-1)[near] for axis in (space.x, space.y, space.z))
     cage, depth = frame.cage.reshape(-1)[near], frame.depth.reshape(-1)[near]
     sheet = z + np.float32(0.42) * (y + np.float32(85)) + np.float32(0.12) * np.abs(x)
     level = (np.float32(T1_HEIGHT_MM + 6) - sheet) * np.float32(1 / RIB_PITCH_MM)
-    number = np.clip(np.rint(level), 0, 11).astype(np.int8)
+    number = np.clip(np.rint(level), highest, 11).astype(np.int8)
     height = np.abs(level - number) * np.float32(0.88 * RIB_PITCH_MM) - np.float32(5.2)
     shell = np.abs(cage - np.float32(6.5)) - np.float32(3.4)
     distance = _rounded_and(shell, height, 2.5)
@@ -74,7 +113,7 @@ def _add_ribs(fields: Fields, space: Space, frame: Frame, ids: Ids | None) -> No
     np.maximum(distance, end, out=distance)
     np.maximum(distance, np.float32(14.0) - np.abs(x), out=distance)
     share = ramp(depth - _FRONT_END[number], -0.03, 0.03)
-    hu = np.float32(_MARROW_HU) + share * np.float32(CARTILAGE_HU - _MARROW_HU)
+    hu = np.float32(MARROW_HU) + share * np.float32(CARTILAGE_HU - MARROW_HU)
     bone, bone_hu = fields.bone.reshape(-1), fields.bone_hu.reshape(-1)
     nearer = distance < bone[near]
     picked = near[nearer]
@@ -110,7 +149,7 @@ def _add_spine(fields: Fields, space: Space, frame: Frame, ids: Ids | None) -> N
     column = (np.sqrt(u * u + v * v) - np.float32(1)) * np.float32(15.5)
     disc = ramp(np.abs(off), 8.6, 9.8)
     column += np.float32(1.0) * disc
-    canal = np.sqrt(x * x + (back + np.float32(24)) ** 2)
+    canal = np.sqrt(x * x + (back + np.float32(CANAL_BACK_MM)) ** 2)
     arch = np.maximum(np.abs(canal - np.float32(11.0)) - np.float32(2.6), back + np.float32(16))
     arch = np.maximum(arch, np.abs(off - 1) - np.float32(9.0))
     drop = off - np.float32(0.5) * (-back - np.float32(34))
@@ -120,18 +159,16 @@ def _add_spine(fields: Fields, space: Space, frame: Frame, ids: Ids | None) -> N
     transverse = np.maximum(np.abs(swing) - np.float32(4.5), np.abs(off + 2) - np.float32(5.5))
     transverse = np.maximum(transverse, np.abs(side - np.float32(22)) - np.float32(10))
     distance = np.minimum(np.minimum(column, arch), np.minimum(spinous, transverse))
-    hu = np.float32(_MARROW_HU) + disc * np.float32(DISC_HU - _MARROW_HU)
+    hu = np.float32(MARROW_HU) + disc * np.float32(DISC_HU - MARROW_HU)
     names: Ids | int = 0
     if ids is not None:
-        names = np.clip(
-            ORGAN_IDS["vertebrae_T12"] + 11 - number, 28, ORGAN_IDS["vertebrae_C7"]
-        ).astype(np.uint8)
+        names = ORGAN_IDS["vertebrae_T12"]  # which one it is: `vertebra_ids`
     fat = np.maximum(canal - np.float32(8.4), -canal)
     fields.lean[window] = np.maximum(fields.lean[window], -fat)
-    cord = canal - np.float32(5.0)
+    cord = canal - np.float32(CORD_RADIUS_MM)
     fields.lean[window] = np.minimum(fields.lean[window], cord)
     density = fields.lean_hu[window]
-    density += cover(cord - np.float32(2), 3.0) * (np.float32(_CORD_HU) - density)
+    density += cover(cord - np.float32(2), 3.0) * (np.float32(CORD_HU) - density)
     _join(fields, window, distance, hu, ids, names)
 
 
@@ -146,7 +183,7 @@ def _add_sternum(fields: Fields, space: Space, frame: Frame, ids: Ids | None) ->
     )
     distance = np.maximum(distance, np.abs(z - np.float32(18)) - np.float32(66))
     distance = np.maximum(distance, np.float32(10) - space.at(window)[1])
-    _join(fields, window, distance, _MARROW_HU - 30, ids, ORGAN_IDS["sternum"])
+    _join(fields, window, distance, MARROW_HU - 30, ids, ORGAN_IDS["sternum"])
 
 
 def _add_scapulae(fields: Fields, space: Space, frame: Frame, ids: Ids | None) -> None:
@@ -163,7 +200,7 @@ def _add_scapulae(fields: Fields, space: Space, frame: Frame, ids: Ids | None) -
         half = np.float32(14.0) + np.float32(22.0) * ramp(z, -10.0, 85.0)
         distance = np.maximum(np.abs(plane) - np.float32(2.6), np.abs(along) - half)
         distance = np.maximum(distance, np.abs(z - np.float32(46)) - np.float32(58))
-        _join(fields, window, distance, _MARROW_HU + 60, ids, ORGAN_IDS[name])
+        _join(fields, window, distance, MARROW_HU + 60, ids, ORGAN_IDS[name])
 
 
 def _add_clavicles(fields: Fields, space: Space, ids: Ids | None) -> None:
@@ -173,4 +210,4 @@ def _add_clavicles(fields: Fields, space: Space, ids: Ids | None) -> None:
             window = space.window(piece.bounds(), 6.0)
             if window is not None:
                 distance = piece.distance(*space.at(window))
-                _join(fields, window, distance, _MARROW_HU, ids, ORGAN_IDS[name])
+                _join(fields, window, distance, MARROW_HU, ids, ORGAN_IDS[name])

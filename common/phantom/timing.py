@@ -5,32 +5,44 @@ from __future__ import annotations
 import time
 from statistics import median
 
-from .chest import make_chest
+from .torso import make_torso
 
-GRIDS = (
+CHEST_GRIDS = (
     ((1.5, 1.5, 3.0), (240, 240, 120)),
     ((0.9, 0.9, 1.5), (400, 340, 200)),
     ((0.75, 0.75, 1.1), (512, 512, 300)),
 )
+TORSO_GRIDS = (
+    ((3.0, 3.0, 3.0), (127, 87, 214)),
+    ((2.0, 2.0, 2.0), (190, 130, 320)),
+    ((1.5, 1.5, 1.5), (254, 174, 427)),
+)
 
 
 def measure_times(seeds: range = range(5)) -> list[tuple[str, float, float]]:
-    """Wall and CPU seconds per phantom, median over seeds, for each of `GRIDS`."""
+    """Wall and CPU seconds per phantom, median over seeds: chests, then torsos with organs."""
     rows = []
-    for spacing_mm, shape in GRIDS:
-        make_chest(seed=0, spacing_mm=(3, 3, 3))  # the first call pays for imports
-        wall, cpu = [], []
-        for seed in seeds:
-            start, start_cpu = time.perf_counter(), time.process_time()
-            make_chest(seed=seed, spacing_mm=spacing_mm, shape=shape)
-            wall.append(time.perf_counter() - start)
-            cpu.append(time.process_time() - start_cpu)
-        rows.append((f"{shape} voxels of {spacing_mm} mm", median(wall), median(cpu)))
+    for region, grids in (("chest", CHEST_GRIDS), ("torso", TORSO_GRIDS)):
+        make_torso(seed=0, spacing_mm=(4, 4, 4), region=region)  # the first one pays for imports
+        for spacing_mm, shape in grids:
+            times = [_time(seed, spacing_mm, shape, region) for seed in seeds]
+            wall, cpu = (median(column) for column in zip(*times, strict=True))
+            rows.append((f"{region}, {shape} voxels of {spacing_mm} mm", wall, cpu))
     return rows
+
+
+def _time(
+    seed: int, spacing_mm: tuple[float, float, float], shape: tuple[int, int, int], region: str
+) -> tuple[float, float]:
+    start, start_cpu = time.perf_counter(), time.process_time()
+    phantom = make_torso(seed=seed, spacing_mm=spacing_mm, shape=shape, region=region)
+    if region != "chest":
+        _ = phantom.organs
+    return time.perf_counter() - start, time.process_time() - start_cpu
 
 
 def print_times() -> None:
     """Print `measure_times` as a table."""
-    print("median of 5 patients with findings by chance")
+    print("median of 5 patients with findings by chance; torsos with their organ masks")
     for name, wall, cpu in measure_times():
         print(f"{name}: {wall:.2f} s wall, {cpu:.2f} s CPU")

@@ -37,6 +37,7 @@ def segmentation_cases(
     few_shot: FewShot = "first",
     shorten_validation: bool = False,
     num_phantoms: int = 1,
+    region: str = "torso",
     prevalence: float | None = None,
     seed: int = 42,
 ) -> list[SegmentationCase]:
@@ -69,6 +70,7 @@ def segmentation_cases(
         few_shot: `first` rows, as published, or `random`.
         shorten_validation: Whether `training_share` also shortens validation, as published.
         num_phantoms: How many synthetic patients.
+        region: What of them is scanned: `chest`, `abdomen` or `torso`.
         prevalence: Of every finding in synthetic patients; realistic if None.
         seed: Of everything that is by chance.
 
@@ -89,7 +91,7 @@ def segmentation_cases(
         seed=seed,
     )
     if str(dataset_dir) == "phantom":
-        return _phantoms(options, classes, num_phantoms, prevalence)
+        return _phantoms(options, classes, num_phantoms, prevalence, region)
     place = Path(dataset_dir).expanduser()
     if not place.exists():
         msg = f"dataset_dir must exist, got {place}; check the path"
@@ -118,7 +120,11 @@ def segmentation_cases(
 
 
 def _phantoms(
-    options: SplitOptions, classes: str | Sequence[str], num: int, prevalence: float | None
+    options: SplitOptions,
+    classes: str | Sequence[str],
+    num: int,
+    prevalence: float | None,
+    region: str,
 ) -> list[SegmentationCase]:
     """Synthetic patients, whose organs have the numbers of version 2."""
     names = names_by_number("v2")
@@ -126,7 +132,7 @@ def _phantoms(
     numbers = {name: number for number, name in names.items()}
     cases = {
         case["case_id"]: case
-        for case in phantom_cases(options.split, num=num, prevalence=prevalence)
+        for case in phantom_cases(options.split, num=num, prevalence=prevalence, region=region)
     }
     found = []
     for case_id in few(list(cases), options):

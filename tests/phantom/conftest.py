@@ -6,27 +6,38 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from common.phantom import ChestPhantom, make_chest
+from common.phantom import Phantom, make_chest, make_torso
 
 SPACING_MM = (2.0, 2.0, 3.0)
 
 
 @lru_cache(maxsize=40)
-def _chest(seed: int, findings: tuple[str, ...]) -> ChestPhantom:
+def _chest(seed: int, findings: tuple[str, ...]) -> Phantom:
     return make_chest(seed=seed, spacing_mm=SPACING_MM, findings=findings)
 
 
 @pytest.fixture
-def chest() -> Callable[..., ChestPhantom]:
+def chest() -> Callable[..., Phantom]:
     """`chest(seed, *findings)`: a patient with exactly these findings at 2 x 2 x 3 mm."""
     return lambda seed, *findings: _chest(seed, findings)
 
 
+@lru_cache(maxsize=8)
+def _torso(seed: int) -> Phantom:
+    return make_torso(seed=seed, spacing_mm=(3.0, 3.0, 3.0), findings=[])
+
+
 @pytest.fixture
-def world() -> Callable[[ChestPhantom], np.ndarray]:
+def torso() -> Callable[[int], Phantom]:
+    """`torso(seed)`: a healthy patient from neck to thighs at 3 mm, made once."""
+    return _torso
+
+
+@pytest.fixture
+def world() -> Callable[[Phantom], np.ndarray]:
     """World mm of all voxels of a phantom, `(3, I, J, K)`."""
 
-    def of(phantom: ChestPhantom) -> np.ndarray:
+    def of(phantom: Phantom) -> np.ndarray:
         affine = phantom.volume.affine
         index = np.indices(phantom.volume.voxels.shape).astype(np.float32)
         return np.einsum("rc,cijk->rijk", affine[:3, :3], index) + affine[:3, 3, None, None, None]

@@ -51,6 +51,33 @@ def test_scans_differ_as_scans_do():
     assert all(0.75 <= i <= 1.5 and i == j and 1.5 <= k <= 3.0 for i, j, k in grids)
 
 
+@pytest.mark.parametrize("region", ["abdomen", "torso"])
+def test_a_case_of_another_region_has_organs_and_no_labels(region):
+    case = phantom_cases("test", num=1, region=region, prevalence=0.2)[0]
+    assert "label" not in case
+    assert case["image"] == f"phantom:1100000?prevalence=0.2&region={region}"
+    phantom = make_case_phantom(case["image"])
+    assert phantom.patient.region == region
+    assert phantom.organs.shape == phantom.volume.voxels.shape
+    assert {5, 20, 21} <= set(np.unique(phantom.organs).tolist())  # liver, colon, bladder
+    i, j, k = phantom.volume.spacing_mm
+    assert 1.5 <= round(i, 6) == round(j, 6) <= 2.0
+    assert 1.5 <= k <= 3.0
+
+
+def test_chest_cases_are_named_as_before_there_were_regions():
+    assert phantom_cases("train", num=2)[1]["image"] == "phantom:1"
+    assert phantom_cases("train", num=1, prevalence=0.3)[0]["image"] == "phantom:0?prevalence=0.3"
+    assert phantom_cases("train", num=3) == phantom_cases("train", num=3, region="chest")
+
+
+def test_unknown_region_is_refused():
+    with pytest.raises(InputError, match="region must be one of chest, abdomen, torso, got leg"):
+        phantom_cases("train", num=1, region="leg")
+    with pytest.raises(InputError, match="image must name a region of chest, abdomen, torso"):
+        make_case_phantom("phantom:1?region=leg")
+
+
 def test_unknown_split_is_refused():
     with pytest.raises(InputError, match="split must be one of train, validation, test, example"):
         phantom_cases("valid", num=1)

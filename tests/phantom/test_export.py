@@ -158,3 +158,22 @@ def test_command_says_a_wrong_name_in_one_line(command, tmp_path, capsys):
     assert errors[0].startswith("error: findings must be CT-RATE label names, got 'nodules'")
     assert errors[1].startswith("error: output_dir must be given")
     assert not (tmp_path / "out").exists()
+
+
+def test_command_writes_organ_masks_beside_each_scan(command, tmp_path):
+    options = ["--num", "1", "--region", "torso", "--organs", "--format", "both"]
+    assert command([str(tmp_path), *options, "--spacing_mm", "7", "7", "7"]) == 0
+    folder = tmp_path / "dataset/train/train_1/train_1_a"
+    scan, organs = (
+        nib.load(folder / f"{name}.nii.gz") for name in ("train_1_a_1", "train_1_a_1_organs")
+    )
+    assert scan.shape == organs.shape
+    assert np.array_equal(scan.affine, organs.affine)
+    assert organs.get_data_dtype() == np.uint8
+    assert {5, 20, 75, 76} <= set(np.unique(organs.dataobj).tolist())
+    assert (tmp_path / "dicom/train_1_a_1_organs.nii.gz").is_file()
+
+
+def test_command_says_an_unknown_region_in_one_line(command, tmp_path, capsys):
+    assert command([str(tmp_path / "out"), "--region", "leg"]) == 1
+    assert capsys.readouterr().err.startswith("error: region must be one of chest, abdomen, torso")
