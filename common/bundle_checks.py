@@ -228,10 +228,11 @@ def _network(folder: Path) -> nn.Module:
 
 
 def _example(folder: Path) -> Tensor:
-    """Noise of the size and range that the card's preprocessing gives."""
+    """Noise of the range that the card's preprocessing gives, of a scan's or a window's size."""
     preprocessing = read_card(folder / "models" / "model.json").preprocessing
     low, high = preprocessing["output_range"]
-    noise = torch.rand((1, 1, *preprocessing["size"]), generator=torch.Generator().manual_seed(0))
+    size = preprocessing.get("size") or preprocessing["roi_size"]
+    noise = torch.rand((1, 1, *size), generator=torch.Generator().manual_seed(0))
     image: Tensor = low + (high - low) * noise
     return image
 
