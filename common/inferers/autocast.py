@@ -34,7 +34,6 @@ class AutocastInferer(Inferer):
         bf16 = self.precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
             answer = network(inputs.as_subclass(Tensor), *args, **kwargs)
-        # a loss mixes them with labels, and is slow where the two lie differently in memory
         if isinstance(answer, tuple | list):  # of several read-outs or depths
-            return type(answer)(part.float().contiguous() for part in answer)
-        return answer.float().contiguous()
+            return type(answer)(part.float() for part in answer)
+        return answer.float()

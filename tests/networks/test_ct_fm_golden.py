@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from monai.inferers import sliding_window_inference
-from monai.losses import DeepSupervisionLoss, DiceCELoss
 from monai.networks.nets import SegResNetDS
 from monai.networks.nets.segresnet_ds import SegResEncoder
 from monai.optimizers import WarmupCosineSchedule
@@ -99,19 +98,6 @@ def test_windows_are_blended_as_published(golden):
     slabs = dict(_Run(volume, inferer).labels(predict, head))
     labels = torch.cat([slabs[first] for first in sorted(slabs)])
     assert np.mean(labels.numpy() == golden["sw_argmax"].reshape(labels.shape)) >= 0.9999
-
-
-def test_deep_supervision_loss_is_the_published_one(golden):
-    rng = np.random.default_rng(11)
-    outputs = [
-        torch.from_numpy(rng.standard_normal((2, 5, s, s, s)).astype(np.float32))
-        for s in (16, 8, 4, 2)
-    ]
-    target = torch.from_numpy(rng.integers(0, 5, (2, 1, 16, 16, 16)).astype(np.float32))
-    loss = DeepSupervisionLoss(
-        DiceCELoss(softmax=True, to_onehot_y=True, squared_pred=True, smooth_nr=0, smooth_dr=1e-5)
-    )
-    assert float(loss(outputs, target)) == pytest.approx(float(golden["ds_loss_total"]), rel=1e-5)
 
 
 def test_learning_rate_is_the_published_one(golden):
