@@ -1,7 +1,8 @@
 """Make trained weights a bundle's demo: `python scripts/keep_demo.py ct_scroll CARD METRICS`.
 
 CARD is the `model.json` that train.json wrote, METRICS the `metrics.json` that evaluate.json wrote
-with these weights on held-out phantoms; its scores go into the demo's card.
+with these weights on held-out phantoms; its scores go into the demo's card. `--half` stores numbers
+in half precision, for networks whose file would be too large for git.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from common.errors import InputError
 from common.weights import read_tensors, save_state
 
 
-def keep(bundle: str, card_path: Path, metrics_path: Path) -> Path:
+def keep(bundle: str, card_path: Path, metrics_path: Path, *, half: bool) -> Path:
     card = read_card(card_path)
     if card.tensors is None or not card.is_synthetic:
         msg = f"card must have tensors trained on phantoms, got {card_path}; train with phantoms"
@@ -29,19 +30,23 @@ def keep(bundle: str, card_path: Path, metrics_path: Path) -> Path:
     score = {"data": "held-out synthetic phantoms", **score_of(metrics)}
     name = f"{read_metadata(root)['name']} demo"
     content = {**card.content, "name": name, "score": score}
-    return save_state(read_tensors(card.tensors), content, demo).path
+    state = read_tensors(card.tensors)
+    if half:
+        state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
+    return save_state(state, content, demo).path
 
 
 def score_of(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The part of `metrics.json` that a card repeats: macro and per-label AUROC."""
-    macro = metrics["macro"]["auroc"]
+    """The part of `metrics.json` that a card repeats: a classifier's AUROC, a segmenter's Dice."""
+    score, per = ("dice", "classes") if "classes" in metrics else ("auroc", "labels")
+    name = {"dice": "mean_dice", "auroc": "macro_auroc"}[score]
+    macro = metrics["macro"][score]
+    found = {label: scores[score]["value"] for label, scores in metrics[per].items()}
     return {
         "num_cases": metrics["num_cases"],
-        "macro_auroc": round(macro["value"], 4),
-        "macro_auroc_interval": [round(end, 4) for end in macro["interval"]],
-        "auroc": {
-            label: round(scores["auroc"]["value"], 4) for label, scores in metrics["labels"].items()
-        },
+        name: round(macro["value"], 4),
+        f"{name}_interval": [round(end, 4) for end in macro["interval"]],
+        score: {label: round(value, 4) for label, value in found.items() if value is not None},
     }
 
 
@@ -50,9 +55,10 @@ def main() -> None:
     parser.add_argument("bundle", help="folder name under bundles/, such as ct_scroll")
     parser.add_argument("card", type=Path, help="model.json of a training run")
     parser.add_argument("metrics", type=Path, help="metrics.json of an evaluation")
+    parser.add_argument("--half", action="store_true", help="store in half precision")
     arguments = parser.parse_args()
     try:
-        print(keep(arguments.bundle, arguments.card, arguments.metrics))
+        print(keep(arguments.bundle, arguments.card, arguments.metrics, half=arguments.half))
     except InputError as error:
         sys.exit(f"error: {error}")
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from common.card import read_card
+from common.card import Card, card_for_labels, read_card
 from common.errors import InputError
+from common.tables.totalsegmentator import STRUCTURES
 
 
 def test_thresholds_are_a_half_where_the_card_gives_none(tiny_card, rewrite):
@@ -56,3 +57,31 @@ def test_provenance_is_what_results_repeat(tiny_card):
         "synthetic": True,
         "clinical_use": False,
     }
+
+
+def test_a_preset_is_asked_for_by_name(tiny_card):
+    card = Card(tiny_card.path, {**tiny_card.content, "presets": {"fast": {"overlap": 0.25}}})
+    assert card.preset("fast")["overlap"] == 0.25
+    with pytest.raises(InputError, match="preset must be one of fast, got quick"):
+        card.preset("quick")
+    with pytest.raises(InputError, match=r"card must hold presets\.fast\.refine"):
+        card.preset("fast")["refine"]
+    with pytest.raises(InputError, match="preset must be one of none, got fast"):
+        tiny_card.preset("fast")
+
+
+def test_numbers_count_the_labels_where_the_card_gives_none(tiny_card):
+    assert tiny_card.numbers == list(range(18))
+    assert Card(tiny_card.path, {**tiny_card.content, "numbers": [0, 5]}).numbers == [0, 5]
+
+
+def test_structures_of_totalsegmentator_keep_their_numbers_and_others_count_on(tiny_card):
+    organs = card_for_labels(tiny_card, ["background", "liver", "heart"])
+    assert organs.labels == ["background", "liver", "heart"]
+    assert organs.numbers == [0, 5, 51]
+    assert organs.architecture == tiny_card.architecture
+    tumour = card_for_labels(organs, ["background", "liver", "tumour"])
+    assert tumour.numbers == [0, 1, 2]
+    whole = card_for_labels(organs, STRUCTURES)
+    assert whole.numbers == list(range(118))
+    assert "numbers" not in whole.content
