@@ -17,6 +17,7 @@ from common.tables.ct_rate import CT_RATE_LABELS
 from tests.conftest import REPOSITORY
 
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
+CT_FM_WHOLEBODY = REPOSITORY / "bundles" / "ct_fm_wholebody"
 ENVIRONMENT = {
     **os.environ,
     "MONAI_FAIL_ON_DUPLICATE_CONFIG": "1",
@@ -55,15 +56,19 @@ def command(names, options, *, configs=CT_SCROLL / "configs"):
 
 @pytest.fixture
 def run_bundle(monkeypatch, capsys):
-    """Run `python -m monai.bundle run` in this process: `run_bundle("inference")(*options)`."""
+    """Run `python -m monai.bundle run` in this process: `run_bundle("inference")(*options)`.
+
+    Of CT-Scroll, or of the bundle whose `configs` are given.
+    """
     monkeypatch.setenv("MONAI_FAIL_ON_DUPLICATE_CONFIG", "1")
     root = logging.getLogger()
     before = list(root.handlers), root.level
 
-    def for_configs(*names):
+    def for_configs(*names, configs=CT_SCROLL / "configs"):
         def run(*options):
+            arguments = command(names, options, configs=configs)
             with monkeypatch.context() as patch:
-                patch.setattr(sys, "argv", ["monai.bundle", *command(names, options)])
+                patch.setattr(sys, "argv", ["monai.bundle", *arguments])
                 patch.setattr(sys, "path", list(sys.path))
                 patch.setattr(sys, "excepthook", sys.__excepthook__)
                 capsys.readouterr()

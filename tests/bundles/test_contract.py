@@ -19,6 +19,8 @@ BELOW = {
     "head_only": ["train"],
     "pretrain": ["train"],
     "rad_chestct": ["evaluate"],
+    "totalsegmentator": ["train"],
+    "msd": ["train"],
 }
 
 pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)

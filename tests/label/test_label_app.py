@@ -57,6 +57,9 @@ def test_the_server_tells_of_every_bundle(ask):
     assert model["type"] == "classification"
     assert model["labels"]["Pleural effusion"] == 12
     assert model["config"]["weights"] == ["auto", "demo"]
+    segmenter = info["models"]["ct_fm_wholebody"]
+    assert segmenter["type"] == "segmentation"
+    assert segmenter["labels"]["liver"] == 5
 
 
 def test_probabilities_come_back_as_the_commands_own_result(ask, studies, tmp_path):
@@ -67,6 +70,17 @@ def test_probabilities_come_back_as_the_commands_own_result(ask, studies, tmp_pa
     assert answer["outputs"] == wanted["outputs"]
     assert answer["weights"] == wanted["weights"]
     print("\nct_scroll:", answer["timings"])
+
+
+def test_a_mask_comes_back_on_the_images_grid(ask, studies):
+    mask, answer = ask("client.infer('ct_fm_wholebody', 'case1', {'weights': 'demo'})")
+    found, image = nib.load(mask), nib.load(studies / "case1.nii.gz")
+    assert found.shape == image.shape
+    np.testing.assert_allclose(found.affine, image.affine, atol=1e-4)
+    numbers = set(np.unique(np.asarray(found.dataobj)).tolist()) - {0}
+    told = {each["number"] for each in answer["outputs"]["structures"].values()}
+    assert numbers == told
+    print("\nct_fm_wholebody:", len(told), "structures,", answer["timings"])
 
 
 def test_an_image_can_be_sent_along(ask, studies):
@@ -144,6 +158,17 @@ def test_a_study_of_a_dicomweb_server_gets_its_report(serve, orthanc):
     assert modalities == {"CT", "SR"}
     (study,) = get(f"{address}/studies?expand")
     assert len(study["Series"]) == 2
+
+
+def test_a_study_gets_its_segmentation(serve, orthanc):
+    address, uid = orthanc
+    with serve(f"{address}/dicom-web", "--conf", "store_results", "true") as ask:
+        mask, answer = ask(f"client.infer('ct_fm_wholebody', {uid!r}, {{}})")
+    assert mask is not None
+    assert "segmentation.dcm" in answer["files"]
+    modalities = {series["MainDicomTags"]["Modality"] for series in get(f"{address}/series?expand")}
+    assert "SEG" in modalities
+    assert len(get(f"{address}/studies?expand")) == 1
 
 
 def test_nothing_is_stored_unasked(serve, orthanc):

@@ -1,0 +1,300 @@
+"""CT-FM's whole-body bundle from end to end, every config, with tiny weights."""
+
+import csv
+import json
+import re
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from monai.networks.nets import SegResNetDS
+
+from common.card import read_card
+from common.phantom.chest import make_chest
+from common.tables.totalsegmentator import STRUCTURES
+from common.weights import read_tensors, save_weights
+
+from .conftest import CT_FM_WHOLEBODY
+
+CONFIGS = CT_FM_WHOLEBODY / "configs"
+TINY = {"init_filters": 4, "blocks_down": [1, 1, 1], "dsdepth": 2}
+COARSE = {
+    "spacing_mm": [6, 6, 6],
+    "overlap": 0.25,
+    "refine": 2,
+    "crop_above_hu": -500,
+    "body_only": True,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_segmenter(tmp_path_factory):
+    """A card of random weights: noise, but the same noise every time."""
+    torch.manual_seed(0)
+    network = SegResNetDS(spatial_dims=3, in_channels=1, out_channels=118, **TINY)
+    content = {
+        **read_card(CT_FM_WHOLEBODY / "models" / "published.json").content,
+        "name": "tiny",
+        "network": {"class": "SegResNetDS", "arguments": TINY},
+        "presets": {
+            "accurate": COARSE,
+            "published": {
+                **COARSE,
+                "spacing_mm": None,
+                "refine": 1,
+                "crop_above_hu": -1024,
+                "body_only": False,
+            },
+        },
+        "source": "made for a test",
+        "synthetic": True,
+    }
+    content["preprocessing"] = {**content["preprocessing"], "roi_size": [32, 32, 32]}
+    return save_weights(network, content, tmp_path_factory.mktemp("weights") / "model.json")
+
+
+@pytest.fixture
+def segment(run_bundle, tiny_segmenter, tmp_path):
+    """Run inference with tiny weights, results to `tmp_path/out`, without figures."""
+
+    def run(*options):
+        return run_bundle("inference", configs=CONFIGS)(
+            "--weights", tiny_segmenter.path, "--output_dir", tmp_path / "out",
+            "--figures", "False", *options,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.fixture
+def quick_training(tiny_segmenter, tmp_path):
+    """Options for one epoch of a tiny network on two phantoms, results to `tmp_path/run`."""
+    return (
+        "--train_as", tiny_segmenter.path.with_suffix(""), "--output_dir", tmp_path / "run",
+        "--num_epochs", "1", "--warmup_epochs", "0", "--cases_per_epoch", "2",
+        "--num_phantoms", "2", "--num_validation", "1", "--patches_per_case", "2",
+        "--num_workers", "0",
+    )  # fmt: skip
+
+
+def organs(seed):
+    """A coarse chest and its organs, on the same grid."""
+    phantom = make_chest(seed=seed, spacing_mm=(6.0, 6.0, 6.0))
+    affine = phantom.volume.affine
+    return (
+        nib.Nifti1Image(phantom.volume.voxels, affine),
+        nib.Nifti1Image(phantom.organs, affine),
+    )
+
+
+@pytest.fixture(scope="session")
+def totalsegmentator(tmp_path_factory):
+    """Five cases laid out as TotalSegmentator's data set, of two structures each."""
+    folder = tmp_path_factory.mktemp("totalsegmentator")
+    rows = ["image_id;age;gender;study_type;split"]
+    for seed, split in enumerate(("train", "train", "train", "val", "test")):
+        image, labels = organs(seed)
+        masks = folder / f"s{seed:04d}" / "segmentations"
+        masks.mkdir(parents=True)
+        nib.save(image, masks.parent / "ct.nii.gz")
+        for name in ("liver", "heart"):
+            mask = (np.asarray(labels.dataobj) == STRUCTURES.index(name)).astype(np.uint8)
+            nib.save(nib.Nifti1Image(mask, image.affine), masks / f"{name}.nii.gz")
+        rows.append(f"s{seed:04d};50;m;ct thorax;{split}")
+    (folder / "meta.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def decathlon(tmp_path_factory):
+    """Five cases laid out as a task of the Medical Segmentation Decathlon."""
+    folder = tmp_path_factory.mktemp("Task06_Lung")
+    training = []
+    for part in ("imagesTr", "labelsTr"):
+        (folder / part).mkdir()
+    for seed in range(5):
+        image, labels = organs(seed)
+        tumour = (np.asarray(labels.dataobj) == STRUCTURES.index("heart")).astype(np.uint8)
+        nib.save(image, folder / "imagesTr" / f"lung_{seed:03d}.nii.gz")
+        nib.save(
+            nib.Nifti1Image(tumour, image.affine), folder / "labelsTr" / f"lung_{seed:03d}.nii.gz"
+        )
+        name = f"lung_{seed:03d}.nii.gz"
+        training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
+    described = {"labels": {"0": "background", "1": "cancer"}, "training": training, "test": []}
+    (folder / "dataset.json").write_text(json.dumps(described))
+    return folder
+
+
+def result(folder):
+    return json.loads((folder / "result.json").read_text())
+
+
+def volumes(folder):
+    with (folder / "volumes.csv").open() as file:
+        return {row["structure"]: row for row in csv.DictReader(file)}
+
+
+def turned(path, axcodes, target):
+    """The same scan stored along other axes, rotated a little in the world."""
+    image = nib.load(path)
+    wanted = nib.orientations.axcodes2ornt(axcodes)
+    moved = image.as_reoriented(
+        nib.orientations.ornt_transform(nib.io_orientation(image.affine), wanted)
+    )
+    tilt = nib.affines.from_matvec(nib.eulerangles.euler2mat(0.1, -0.05, 0.2))
+    nib.save(nib.Nifti1Image(np.asarray(moved.dataobj), tilt @ moved.affine), target)
+    return target
+
+
+def test_phantom_leaves_everything_that_belongs_to_a_segmentation(
+    run_bundle, tiny_segmenter, tmp_path
+):
+    ended = run_bundle("inference", configs=CONFIGS)(
+        "--weights", tiny_segmenter.path, "--output_dir", tmp_path / "out"
+    )
+    assert ended.code == 0, ended.err
+    assert ended.out.count("SYNTHETIC") == 1
+    (folder,) = (path.parent for path in (tmp_path / "out").glob("*/result.json"))
+    assert {path.name for path in folder.iterdir()} == {
+        "figure.png", "result.json", "segmentation.ctbl", "segmentation.nii.gz", "volumes.csv",
+    }  # fmt: skip
+    written = result(folder)
+    assert written["settings"]["preset"] == "accurate"
+    assert set(written["outputs"]["structures"]) == set(volumes(folder))
+
+
+@pytest.mark.parametrize("axcodes", ["RAS", "IPL", "ALS"])
+def test_the_mask_has_the_scans_shape_and_affine_whatever_they_are(
+    segment, scans, tmp_path, axcodes
+):
+    scan = turned(scans / "one.nii.gz", axcodes, tmp_path / "scan.nii.gz")
+    assert segment("--input", scan).code == 0
+    mask, image = nib.load(tmp_path / "out" / "scan" / "segmentation.nii.gz"), nib.load(scan)
+    assert mask.shape == image.shape
+    assert mask.get_data_dtype() == np.uint8
+    np.testing.assert_array_equal(mask.affine, image.affine)
+    counted = np.bincount(np.asarray(mask.dataobj).ravel(), minlength=118)
+    found = volumes(tmp_path / "out" / "scan")
+    assert found
+    assert {STRUCTURES[n] for n in np.flatnonzero(counted) if n} == set(found)
+    voxel_ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
+    for name, row in found.items():
+        number = STRUCTURES.index(name)
+        assert int(row["number"]) == number
+        assert float(row["volume_ml"]) == pytest.approx(counted[number] * voxel_ml, rel=1e-4)
+
+
+def test_chosen_structures_are_those_of_the_whole(segment, scans, tmp_path):
+    scan = scans / "one.nii.gz"
+    assert segment("--input", scan).code == 0
+    whole = np.asarray(nib.load(tmp_path / "out" / "one" / "segmentation.nii.gz").dataobj)
+    chosen = [STRUCTURES[n] for n in np.unique(whole) if n][:2]
+    ended = segment("--input", scan, "--structures", ",".join(chosen))
+    assert ended.code == 0, ended.err
+    part = np.asarray(nib.load(tmp_path / "out" / "one" / "segmentation.nii.gz").dataobj)
+    numbers = [STRUCTURES.index(name) for name in chosen]
+    np.testing.assert_array_equal(part, np.where(np.isin(whole, numbers), whole, 0))
+    assert set(volumes(tmp_path / "out" / "one")) == set(chosen)
+
+
+def test_the_published_preset_keeps_the_scans_spacing(segment, scans, tmp_path):
+    ended = segment("--input", scans / "one.nii.gz", "--preset", "published")
+    assert ended.code == 0, ended.err
+    assert result(tmp_path / "out" / "one")["settings"]["how"]["spacing_mm"] is None
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        (("--structures", "lver"), "structures must be all or names .* did you mean liver"),
+        (("--structures", "liver,aorte"), "did you mean aorta"),
+        (("--preset", "best"), "preset must be one of accurate, published, got best"),
+    ],
+)
+def test_what_there_is_not_is_refused_before_anything_is_read(segment, scans, option, message):
+    ended = segment("--input", scans / "one.nii.gz", *option)
+    assert re.search(message, ended.error)
+
+
+def test_dicom_comes_back_as_dicom(segment, shared, tmp_path):
+    pydicom = pytest.importorskip("pydicom")
+    ended = segment("--input", shared / "data" / "ct" / "abdomen_dicom_jpeg2000")
+    assert ended.code == 0, ended.err
+    (folder,) = (path.parent for path in (tmp_path / "out").glob("*/result.json"))
+    written = pydicom.dcmread(folder / "segmentation.dcm")
+    assert written.Modality == "SEG"
+    found = {segment.SegmentLabel for segment in written.SegmentSequence}
+    assert found == set(volumes(folder))
+
+
+def test_training_writes_weights_that_run(run_bundle, quick_training, segment, scans, tmp_path):
+    ended = run_bundle("inference", "train", configs=CONFIGS)(*quick_training)
+    assert ended.code == 0, ended.err
+    card = read_card(tmp_path / "run" / "model.json")
+    assert card.is_synthetic
+    assert 0 <= card.content["score"]["mean_dice"] <= 1
+    assert card.content["score"]["dice"]
+    ended = segment("--input", scans / "one.nii.gz", "--weights", card.path)
+    assert ended.code == 0, ended.err
+
+
+FROM_SCRATCH = ("--initial_weights", "", "--val_interval", "1", "--batch_size", "1")
+
+
+def test_fine_tuning_on_totalsegmentators_folder_keeps_its_numbers(
+    run_bundle, quick_training, totalsegmentator, segment, scans, tmp_path
+):
+    ended = run_bundle("inference", "train", "totalsegmentator", configs=CONFIGS)(
+        *quick_training, *FROM_SCRATCH, "--dataset_dir", totalsegmentator,
+        "--validation_share", "0", "--training_share", "0.7", "--classes", "['liver','heart']",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    card = read_card(tmp_path / "run" / "model.json")
+    assert card.labels == ["background", "liver", "heart"]
+    assert card.numbers == [0, 5, 51]
+    assert not card.is_synthetic
+    assert set(card.content["score"]["dice"]) == {"liver", "heart"}
+    assert segment("--input", scans / "one.nii.gz", "--weights", card.path).code == 0
+    mask = nib.load(tmp_path / "out" / "one" / "segmentation.nii.gz")
+    assert set(np.unique(np.asarray(mask.dataobj))) <= {0, 5, 51}
+
+
+def test_fine_tuning_on_a_decathlon_task_has_labels_of_its_own(
+    run_bundle, quick_training, decathlon, segment, scans, tmp_path
+):
+    ended = run_bundle("inference", "train", "msd", configs=CONFIGS)(
+        *quick_training, *FROM_SCRATCH, "--dataset_dir", decathlon
+    )
+    assert ended.code == 0, ended.err
+    card = read_card(tmp_path / "run" / "model.json")
+    assert card.labels == ["background", "cancer"]
+    assert card.numbers == [0, 1]
+    assert segment("--input", scans / "one.nii.gz", "--weights", card.path).code == 0
+
+
+def test_a_frozen_encoder_stays_as_it_was(run_bundle, quick_training, tiny_segmenter, tmp_path):
+    before = read_tensors(tiny_segmenter.tensors)
+    ended = run_bundle("inference", "train", configs=CONFIGS)(
+        *quick_training, "--initial_weights", tiny_segmenter.path, "--frozen_encoder", "True"
+    )
+    assert ended.code == 0, ended.err
+    after = read_tensors(tmp_path / "run" / "model.pt")
+    learned = {key for key in before if not torch.equal(before[key], after[key])}
+    assert learned
+    assert not [
+        key
+        for key in learned
+        if key.startswith("encoder.") and "running" not in key and "num_batches" not in key
+    ]
+
+
+def test_evaluation_scores_held_out_phantoms(run_bundle, tiny_segmenter, tmp_path):
+    ended = run_bundle("inference", "evaluate", configs=CONFIGS)(
+        "--weights", tiny_segmenter.path, "--output_dir", tmp_path / "out", "--num_test", "2",
+        "--num_bootstrap", "10",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["num_cases"] == 2
