@@ -46,7 +46,7 @@ def existing_device(device: torch.device | str) -> torch.device:
     try:
         found = torch.device(device)
         torch.empty(0, device=found)
-    except (RuntimeError, AssertionError, TypeError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, TypeError) as error:
         msg = (
             f"device must be one that torch can use here, got {device}; "
             "give cpu, cuda or cuda:<number>, or leave it out to choose automatically"

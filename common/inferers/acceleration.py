@@ -106,6 +106,15 @@ def accelerate(
     return encode
 
 
+def weights_state(network: nn.Module) -> tuple[nn.Module, list[int]]:
+    """Equal as long as it is the same network and nothing was written into its weights.
+
+    Training changes them in place, and an accelerated copy must then be made anew.
+    """
+    tensors = network.state_dict().values()
+    return network, [0 if each.is_inference() else each._version for each in tensors]
+
+
 def fold_norms(network: nn.Module) -> nn.Module:
     """Fold each batch norm that follows a convolution into it, in place; exact to rounding.
 

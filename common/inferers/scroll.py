@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from monai.inferers import Inferer
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..networks.ct_scroll import ScrollClassifier
 from ..networks.slice_encoder import slices_to_triplets
-from .acceleration import Encoder, accelerate, choose_backend, choose_precision
+from .acceleration import Encoder, accelerate, choose_backend, choose_precision, weights_state
 
 
 class ScrollInferer(Inferer):
@@ -45,7 +45,7 @@ class ScrollInferer(Inferer):
         self.backend = choose_backend(backend, torch.device(device))
         self.relevance = relevance
         self.attention_maps = attention_maps
-        self._ready_for: ScrollClassifier | None = None
+        self._ready_for: tuple[nn.Module, list[int]] | None = None
         self._encoder: Encoder | None = None
 
     @torch.inference_mode()
@@ -96,14 +96,15 @@ class ScrollInferer(Inferer):
         return torch.cat(parts)[place].reshape(volume.shape[0], -1, parts[0].shape[-1])
 
     def _prepare(self, network: ScrollClassifier, device: torch.device) -> Encoder:
-        if self._encoder is None or self._ready_for is not network:
+        state = weights_state(network)
+        if self._encoder is None or self._ready_for != state:
             self._encoder = accelerate(
                 network.encoder,
                 precision=self.precision,
                 backend=self.backend,
                 device=device,
             )
-            self._ready_for = network
+            self._ready_for = state
         return self._encoder
 
 

@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from ..errors import InputError
 from ..parallel import is_first_process
-from .acceleration import Encoder, accelerate, choose_backend, choose_precision
+from .acceleration import Encoder, accelerate, choose_backend, choose_precision, weights_state
 
 _SCORES_AT_ONCE = 32 * 2**20  # numbers in the scores of all classes held at a time, 128 MiB
 _SAME = 1e-4  # relative to the largest logit: how alike a split network must be
@@ -127,9 +127,7 @@ class StreamingInferer(Inferer):
         }
 
     def _prepare(self, network: nn.Module, device: torch.device) -> tuple[Encoder, nn.Conv3d]:
-        # training changes weights in place: a copy is good for as long as nothing was written
-        tensors = network.state_dict().values()
-        state = (network, [0 if each.is_inference() else each._version for each in tensors])
+        state = weights_state(network)
         if self._body is None or self._head is None or self._ready_for != state:
             body, self._head = split_head(network)
             self._body = accelerate(

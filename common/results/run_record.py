@@ -15,8 +15,14 @@ from ..case import Case, CaseList, Rejection
 from ..errors import InputError
 from ..naming import unique_names
 from ..parallel import is_first_process, own_share
-from .case_result import fingerprint, is_finished, write_failure
-from .schema import BundleRecord
+from .case_result import (
+    case_result,
+    fingerprint,
+    is_finished,
+    write_case_result,
+    write_failure,
+)
+from .schema import BundleRecord, CaseRecord
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,46 @@ class RunRecord:
                 **self.settings,
             },
         )
+
+    def finish(
+        self,
+        data: Mapping[str, Any],
+        *,
+        case: CaseRecord,
+        outputs: Mapping[str, Any],
+        definitions: Mapping[str, str],
+        files: Sequence[str],
+        write_s: float,
+    ) -> None:
+        """Write a case's `result.json`, once everything beside it is there.
+
+        Args:
+            data: What a case has gathered: `case`, `read_preprocess_s` and `pred.inference_s`.
+            case: From `describe_case`.
+            outputs: Of the task.
+            definitions: One sentence with unit, range and frame per output.
+            files: Names of the files beside it.
+            write_s: Seconds that they took.
+        """
+        result = case_result(
+            case=case,
+            bundle=self.bundle,
+            weights=self.card.provenance(),
+            device=self.device_name(),
+            precision=self.precision,
+            backend=self.backend,
+            timings={
+                "read_preprocess_s": data["read_preprocess_s"],
+                "inference_s": data["pred"]["inference_s"],
+                "write_s": write_s,
+            },
+            outputs=outputs,
+            definitions=definitions,
+            fingerprint=self.fingerprint(data["case"]),
+            settings=self.settings,
+            files=files,
+        )
+        write_case_result(self.folder(case["case_id"]), result)
 
     def device_name(self) -> str:
         """`cpu`, or the GPU by its name."""

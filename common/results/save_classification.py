@@ -13,7 +13,7 @@ import torch
 from monai.transforms import Transform
 
 from .attention_figure import write_attention
-from .case_result import case_result, describe_case, write_case_result
+from .case_result import describe_case
 from .classification import (
     CLASSIFICATION_DEFINITIONS,
     classification_outputs,
@@ -60,25 +60,10 @@ class SaveClassificationd(Transform):
         )
         case = describe_case(data["case"], volume)
         files = self._write_companions(folder, data, case, outputs)
-        result = case_result(
-            case=case,
-            bundle=record.bundle,
-            weights=card.provenance(),
-            device=record.device_name(),
-            precision=record.precision,
-            backend=record.backend,
-            timings={
-                "read_preprocess_s": data["read_preprocess_s"],
-                "inference_s": pred["inference_s"],
-                "write_s": time.perf_counter() - start,
-            },
-            outputs=outputs,
-            definitions=CLASSIFICATION_DEFINITIONS,
-            fingerprint=record.fingerprint(data["case"]),
-            settings=record.settings,
-            files=files,
-        )
-        write_case_result(folder, result)
+        record.finish(
+            data, case=case, outputs=outputs, definitions=CLASSIFICATION_DEFINITIONS, files=files,
+            write_s=time.perf_counter() - start,
+        )  # fmt: skip
         return data
 
     def _write_companions(

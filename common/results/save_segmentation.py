@@ -21,7 +21,7 @@ from ..tables.totalsegmentator import MANY_PIECES, STRUCTURES
 from ..transforms.inverse import read_grid, resample_labels
 from ..transforms.largest_piece import keep_largest_piece
 from ..volume import Volume
-from .case_result import case_result, describe_case, write_case_result
+from .case_result import describe_case
 from .dicom_segmentation import SEGMENTATION_NAME as DICOM_NAME
 from .dicom_segmentation import write_dicom_segmentation
 from .label_volume import write_label_volume
@@ -71,7 +71,7 @@ class SaveSegmentationd(Transform):
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Write the case's folder; `data` goes through unchanged."""
         start = time.perf_counter()
-        record, volume, pred = self.record, data["volume"], data["pred"]
+        record, volume = self.record, data["volume"]
         folder = record.folder(data["case_id"])
         labels = self._on_input_grid(data)
         table = measure_structures(labels, volume, self.names)
@@ -83,25 +83,10 @@ class SaveSegmentationd(Transform):
             *self._write_dicom(folder, data, case, labels),
             *self._write_figure(folder, volume, case, labels, outputs),
         ]
-        result = case_result(
-            case=case,
-            bundle=record.bundle,
-            weights=record.card.provenance(),
-            device=record.device_name(),
-            precision=record.precision,
-            backend=record.backend,
-            timings={
-                "read_preprocess_s": data["read_preprocess_s"],
-                "inference_s": pred["inference_s"],
-                "write_s": time.perf_counter() - start,
-            },
-            outputs=outputs,
-            definitions=SEGMENTATION_DEFINITIONS,
-            fingerprint=record.fingerprint(data["case"]),
-            settings=record.settings,
-            files=files,
-        )
-        write_case_result(folder, result)
+        record.finish(
+            data, case=case, outputs=outputs, definitions=SEGMENTATION_DEFINITIONS, files=files,
+            write_s=time.perf_counter() - start,
+        )  # fmt: skip
         return data
 
     def _on_input_grid(self, data: dict[str, Any]) -> NDArray[np.uint8]:
