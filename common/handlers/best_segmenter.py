@@ -24,7 +24,7 @@ class BestSegmenter(BestWeights):
         self.dice = dice
 
     def facts(self, engine: Engine) -> dict[str, Any]:
-        """Mean Dice and that of each label that a validation case has."""
+        """How many cases, mean Dice and that of each label that a validation case has."""
         per_label = {label: v for label, v in self.dice.per_label.items() if not math.isnan(v)}
-        score = super().facts(engine)["score"]
+        score = {"num_cases": self.dice.num_cases, **super().facts(engine)["score"]}
         return {"score": {**score, "dice": {k: rounded(value) for k, value in per_label.items()}}}

@@ -28,6 +28,7 @@ class LabelDice(CumulativeIterationMetric):
         super().__init__()
         self.labels = list(labels)
         self.per_label: dict[str, float] = {}
+        self.num_cases = 0
 
     def _compute_tensor(self, y_pred: Tensor, y: Tensor) -> Tensor:
         """Dice `(B, L - 1)` of label volumes `(B, ..., D, H, W)`; NaN where the truth has none."""
@@ -52,6 +53,7 @@ class LabelDice(CumulativeIterationMetric):
     def aggregate(self) -> float:
         """The mean in [0, 1]; 0 if no case has any label. `per_label` then has each label's."""
         dice = torch.as_tensor(self.get_buffer())  # of all processes
+        self.num_cases = len(dice)
         per_label = dice.nanmean(dim=0)
         self.per_label = dict(zip(self.labels[1:], per_label.tolist(), strict=True))
         mean = float(per_label.nanmean())

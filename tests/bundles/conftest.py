@@ -10,10 +10,14 @@ from dataclasses import dataclass
 from itertools import cycle
 
 import pytest
+import torch
+from monai.networks.nets import SegResNetDS
 
+from common.card import read_card
 from common.phantom.export import write_phantom_case
 from common.phantom.patient import SEED_RANGES
 from common.tables.ct_rate import CT_RATE_LABELS
+from common.weights import save_weights
 from tests.conftest import REPOSITORY
 
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
@@ -28,6 +32,15 @@ TINY_TRAINING = (
     "--num_epochs", "1", "--cases_per_epoch", "2", "--num_training", "4", "--num_validation", "2",
     "--batch_size", "2", "--num_workers", "0",
 )  # fmt: skip
+
+TINY_SEGMENTER = {"init_filters": 4, "blocks_down": [1, 1, 1], "dsdepth": 2}
+COARSE = {
+    "spacing_mm": [6, 6, 6],
+    "overlap": 0.25,
+    "refine": 2,
+    "crop_above_hu": -500,
+    "body_only": True,
+}
 
 
 @dataclass(frozen=True)
@@ -158,3 +171,40 @@ def quick_list_training(tiny_card, tmp_path, scans):
         "--dataset_dir", scans, "--labels_file", tmp_path / "labels.csv",
         "--validation_fraction", "0.1", "--initial_weights", "", "--num_workers", "0",
     ]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_segmenter(tmp_path_factory):
+    """A card of random weights: noise, but the same noise every time."""
+    torch.manual_seed(0)
+    network = SegResNetDS(spatial_dims=3, in_channels=1, out_channels=118, **TINY_SEGMENTER)
+    content = {
+        **read_card(CT_FM_WHOLEBODY / "models" / "published.json").content,
+        "name": "tiny",
+        "network": {"class": "SegResNetDS", "arguments": TINY_SEGMENTER},
+        "presets": {
+            "accurate": COARSE,
+            "published": {
+                **COARSE,
+                "spacing_mm": None,
+                "refine": 1,
+                "crop_above_hu": -1024,
+                "body_only": False,
+            },
+        },
+        "source": "made for a test",
+        "synthetic": True,
+    }
+    content["preprocessing"] = {**content["preprocessing"], "roi_size": [32, 32, 32]}
+    return save_weights(network, content, tmp_path_factory.mktemp("weights") / "model.json")
+
+
+@pytest.fixture
+def quick_segmenter_training(tiny_segmenter, tmp_path):
+    """Options for one epoch of a tiny network on two phantoms, results to `tmp_path/run`."""
+    return (
+        "--train_as", tiny_segmenter.path.with_suffix(""), "--output_dir", tmp_path / "run",
+        "--num_epochs", "1", "--warmup_epochs", "0", "--cases_per_epoch", "2",
+        "--num_phantoms", "2", "--num_validation", "1", "--patches_per_case", "2",
+        "--num_workers", "0",
+    )  # fmt: skip

@@ -8,50 +8,15 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
-from monai.networks.nets import SegResNetDS
 
 from common.card import read_card
 from common.phantom.chest import make_chest
 from common.tables.totalsegmentator import STRUCTURES
-from common.weights import read_tensors, save_weights
+from common.weights import read_tensors
 
 from .conftest import CT_FM_WHOLEBODY
 
 CONFIGS = CT_FM_WHOLEBODY / "configs"
-TINY = {"init_filters": 4, "blocks_down": [1, 1, 1], "dsdepth": 2}
-COARSE = {
-    "spacing_mm": [6, 6, 6],
-    "overlap": 0.25,
-    "refine": 2,
-    "crop_above_hu": -500,
-    "body_only": True,
-}
-
-
-@pytest.fixture(scope="session")
-def tiny_segmenter(tmp_path_factory):
-    """A card of random weights: noise, but the same noise every time."""
-    torch.manual_seed(0)
-    network = SegResNetDS(spatial_dims=3, in_channels=1, out_channels=118, **TINY)
-    content = {
-        **read_card(CT_FM_WHOLEBODY / "models" / "published.json").content,
-        "name": "tiny",
-        "network": {"class": "SegResNetDS", "arguments": TINY},
-        "presets": {
-            "accurate": COARSE,
-            "published": {
-                **COARSE,
-                "spacing_mm": None,
-                "refine": 1,
-                "crop_above_hu": -1024,
-                "body_only": False,
-            },
-        },
-        "source": "made for a test",
-        "synthetic": True,
-    }
-    content["preprocessing"] = {**content["preprocessing"], "roi_size": [32, 32, 32]}
-    return save_weights(network, content, tmp_path_factory.mktemp("weights") / "model.json")
 
 
 @pytest.fixture
@@ -65,17 +30,6 @@ def segment(run_bundle, tiny_segmenter, tmp_path):
         )  # fmt: skip
 
     return run
-
-
-@pytest.fixture
-def quick_training(tiny_segmenter, tmp_path):
-    """Options for one epoch of a tiny network on two phantoms, results to `tmp_path/run`."""
-    return (
-        "--train_as", tiny_segmenter.path.with_suffix(""), "--output_dir", tmp_path / "run",
-        "--num_epochs", "1", "--warmup_epochs", "0", "--cases_per_epoch", "2",
-        "--num_phantoms", "2", "--num_validation", "1", "--patches_per_case", "2",
-        "--num_workers", "0",
-    )  # fmt: skip
 
 
 def organs(seed):
@@ -229,8 +183,10 @@ def test_dicom_comes_back_as_dicom(segment, shared, tmp_path):
     assert found == set(volumes(folder))
 
 
-def test_training_writes_weights_that_run(run_bundle, quick_training, segment, scans, tmp_path):
-    ended = run_bundle("inference", "train", configs=CONFIGS)(*quick_training)
+def test_training_writes_weights_that_run(
+    run_bundle, quick_segmenter_training, segment, scans, tmp_path
+):
+    ended = run_bundle("inference", "train", configs=CONFIGS)(*quick_segmenter_training)
     assert ended.code == 0, ended.err
     card = read_card(tmp_path / "run" / "model.json")
     assert card.is_synthetic
@@ -240,8 +196,8 @@ def test_training_writes_weights_that_run(run_bundle, quick_training, segment, s
     assert ended.code == 0, ended.err
 
 
-def test_training_keeps_what_no_chance_is_in(run_bundle, quick_training, tmp_path):
-    assert run_bundle("inference", "train", configs=CONFIGS)(*quick_training).code == 0
+def test_training_keeps_what_no_chance_is_in(run_bundle, quick_segmenter_training, tmp_path):
+    assert run_bundle("inference", "train", configs=CONFIGS)(*quick_segmenter_training).code == 0
     kept = [torch.load(path) for path in (tmp_path / "run" / "cache").glob("*/*.pt")]
     assert len(kept) == 3
     assert all(torch.is_tensor(case["image"]) and "case_id" not in case for case in kept)
@@ -252,10 +208,10 @@ FROM_SCRATCH = ("--initial_weights", "", "--val_interval", "1", "--batch_size", 
 
 
 def test_fine_tuning_on_totalsegmentators_folder_keeps_its_numbers(
-    run_bundle, quick_training, totalsegmentator, segment, scans, tmp_path
+    run_bundle, quick_segmenter_training, totalsegmentator, segment, scans, tmp_path
 ):
     ended = run_bundle("inference", "train", "totalsegmentator", configs=CONFIGS)(
-        *quick_training, *FROM_SCRATCH, "--dataset_dir", totalsegmentator,
+        *quick_segmenter_training, *FROM_SCRATCH, "--dataset_dir", totalsegmentator,
         "--validation_share", "0", "--training_share", "0.7", "--classes", "['liver','heart']",
     )  # fmt: skip
     assert ended.code == 0, ended.err
@@ -270,10 +226,10 @@ def test_fine_tuning_on_totalsegmentators_folder_keeps_its_numbers(
 
 
 def test_fine_tuning_on_a_decathlon_task_has_labels_of_its_own(
-    run_bundle, quick_training, decathlon, segment, scans, tmp_path
+    run_bundle, quick_segmenter_training, decathlon, segment, scans, tmp_path
 ):
     ended = run_bundle("inference", "train", "msd", configs=CONFIGS)(
-        *quick_training, *FROM_SCRATCH, "--dataset_dir", decathlon
+        *quick_segmenter_training, *FROM_SCRATCH, "--dataset_dir", decathlon
     )
     assert ended.code == 0, ended.err
     card = read_card(tmp_path / "run" / "model.json")
@@ -282,10 +238,16 @@ def test_fine_tuning_on_a_decathlon_task_has_labels_of_its_own(
     assert segment("--input", scans / "one.nii.gz", "--weights", card.path).code == 0
 
 
-def test_a_frozen_encoder_stays_as_it_was(run_bundle, quick_training, tiny_segmenter, tmp_path):
+def test_a_frozen_encoder_stays_as_it_was(
+    run_bundle, quick_segmenter_training, tiny_segmenter, tmp_path
+):
     before = read_tensors(tiny_segmenter.tensors)
     ended = run_bundle("inference", "train", configs=CONFIGS)(
-        *quick_training, "--initial_weights", tiny_segmenter.path, "--frozen_encoder", "True"
+        *quick_segmenter_training,
+        "--initial_weights",
+        tiny_segmenter.path,
+        "--frozen_encoder",
+        "True",
     )
     assert ended.code == 0, ended.err
     after = read_tensors(tmp_path / "run" / "model.pt")

@@ -8,11 +8,11 @@ import time
 import pytest
 import torch
 
-from .conftest import ENVIRONMENT, REPOSITORY, command
+from .conftest import CT_FM_WHOLEBODY, CT_SCROLL, ENVIRONMENT, REPOSITORY, command
 
 
-def start(options, log):
-    arguments = command(["inference", "train", "ct_rate"], options)
+def start(names, configs, options, log):
+    arguments = command(names, options, configs=configs)
     return subprocess.Popen(
         [sys.executable, "-m", "monai.bundle", *arguments],
         cwd=REPOSITORY, env={**ENVIRONMENT, "PYTHONUNBUFFERED": "1"}, stdout=log, stderr=log,
@@ -28,22 +28,30 @@ def wait_for(text, log, process):
         time.sleep(0.005)
 
 
-@pytest.fixture
-def begin(quick_list_training, tmp_path):
-    """Begin training for three epochs of 54 steps; gives the process and its log."""
+@pytest.fixture(params=["classifier", "segmenter"])
+def begin(request, tmp_path):
+    """Begin training for three epochs; gives the process and its log."""
+    if request.param == "classifier":
+        options = request.getfixturevalue("quick_list_training")
+        names, configs = ["inference", "train", "ct_rate"], CT_SCROLL / "configs"
+        length = ["--batch_size", "1"]
+    else:
+        options = request.getfixturevalue("quick_segmenter_training")
+        names, configs = ["inference", "train"], CT_FM_WHOLEBODY / "configs"
+        length = ["--num_phantoms", "6", "--cases_per_epoch", "6", "--warmup_epochs", "1"]
 
     def run(name):
         log = tmp_path / f"{name}.log"
-        options = ["--num_epochs", "3", "--batch_size", "1", "--output_dir", tmp_path / name]
+        run = [*options, *length, "--num_epochs", "3", "--output_dir", tmp_path / name]
         with log.open("a") as file:
-            return start([*quick_list_training, *options], file), log
+            return start(names, configs, run, file), log
 
     return run
 
 
 def test_training_killed_in_its_second_epoch_ends_as_if_never_killed(begin, tmp_path):
     process, log = begin("killed")
-    wait_for("Epoch: 2/3, Iter: 9/54", log, process)
+    wait_for("Epoch: 2/3, Iter: 3/", log, process)
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
     process, log = begin("killed")

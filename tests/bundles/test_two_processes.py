@@ -9,6 +9,8 @@ import torch
 
 from common.card import read_card
 
+from .conftest import CT_FM_WHOLEBODY
+
 TORCHRUN = (
     "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m", "monai.bundle",
 )  # fmt: skip
@@ -16,7 +18,7 @@ TORCHRUN = (
 
 @pytest.fixture
 def start_two(start_bundle):
-    return lambda *names: start_bundle(*names, launcher=TORCHRUN)
+    return lambda *names, **where: start_bundle(*names, launcher=TORCHRUN, **where)
 
 
 def states(output_dir):
@@ -74,3 +76,15 @@ def test_two_processes_train_one_encoder(start_two, quick_training, tmp_path):
     ended = start_two("inference", "train", "pretrain", "multi_gpu")(*quick_training, *small)
     assert ended.code == 0, ended.err
     assert read_card(tmp_path / "run" / "model.json").is_synthetic
+
+
+def test_two_processes_train_one_segmenter(start_two, quick_segmenter_training, tmp_path):
+    train = start_two("inference", "train", "multi_gpu", configs=CT_FM_WHOLEBODY / "configs")
+    cases = ("--num_phantoms", 4, "--cases_per_epoch", 4, "--num_validation", 2)
+    ended = train(*quick_segmenter_training, *cases)
+    assert ended.code == 0, ended.err
+    score = read_card(tmp_path / "run" / "model.json").content["score"]
+    assert score["num_cases"] == 2  # one of each process
+    state = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert state["trainer"]["epoch_length"] == 2  # four cases, one per process and step
+    assert not [key for key in state["network"] if key.startswith("module.")]
