@@ -21,7 +21,7 @@ _IMAGE_UIDS = {
 }
 """An image's own identifiers; where anonymisation blanked them, the file's preamble has them."""
 _UIDS = {
-    "StudyInstanceUID": "the report may not appear under the images' study",
+    "StudyInstanceUID": "the result may not appear under the images' study",
     "SeriesInstanceUID": "its reference to the series cannot be followed",
 }
 
@@ -85,7 +85,7 @@ def _read_header(path: str | Path) -> Dataset:
         if not uid:
             msg = (
                 f"source_files must have a {keyword}, got none in {path}; "
-                "without it no report can refer to the image"
+                "without it no result can refer to the image"
             )
             raise InputError(msg)
         setattr(header, keyword, uid)

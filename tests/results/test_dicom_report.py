@@ -169,7 +169,7 @@ def test_a_missing_study_is_made_up_once_and_said(
 ) -> None:
     first, notes = write(write_series(StudyInstanceUID=""))
     assert notes == [
-        "The series has no StudyInstanceUID; one was made up, so the report may not appear under "
+        "The series has no StudyInstanceUID; one was made up, so the result may not appear under "
         "the images' study."
     ]
     second, _ = write(write_series(StudyInstanceUID=None))

@@ -10,7 +10,7 @@ import pydicom
 import pytest
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
-from pydicom.uid import RLELossless
+from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, RLELossless
 
 from common.errors import InputError
 from common.formats.dicom import read_dicom
@@ -231,6 +231,14 @@ def test_the_segmentation_belongs_to_the_series(
     assert segmentation.SegmentsOverlap == "NO"
 
 
+def test_bits_are_deflated(tmp_path: Path, path: Path, write: Callable[..., Any]) -> None:
+    files = write_series(tmp_path / "series", ramp(5, 128, 128), edit=in_a_frame)
+    write(files)
+    written = pydicom.dcmread(path)
+    assert written.file_meta.TransferSyntaxUID == DeflatedExplicitVRLittleEndian
+    assert len(written.PixelData) > path.stat().st_size
+
+
 def test_a_label_map_keeps_the_numbers_and_is_compressed(
     tmp_path: Path, path: Path, write: Callable[..., Any]
 ) -> None:
@@ -292,9 +300,11 @@ def test_an_outside_validator_finds_no_error(
         files = SERIES[kind](tmp_path / "series")
     shape = read_dicom(files).voxels.shape
     write(files, pattern(shape, (0, 3, 5, 52, 92, 23)))
-    said = subprocess.run(
-        ["dciodvfy", "-new", str(path)], capture_output=True, text=True, check=False
-    ).stderr
+    inflated = pydicom.dcmread(path)  # Debian's dciodvfy does not inflate
+    inflated.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    inflated.save_as(tmp_path / "inflated.dcm")
+    command = ["dciodvfy", "-new", str(tmp_path / "inflated.dcm")]
+    said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     assert "Segmentation" in said
     assert [line for line in said.splitlines() if line.startswith("Error")] == []
 
