@@ -268,3 +268,18 @@ def test_evaluation_scores_held_out_phantoms(run_bundle, tiny_segmenter, tmp_pat
     assert ended.code == 0, ended.err
     metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
     assert metrics["num_cases"] == 2
+
+
+def test_evaluation_takes_the_test_cases_that_a_split_file_names(
+    run_bundle, tiny_segmenter, totalsegmentator, tmp_path
+):
+    split = tmp_path / "split.json"
+    split.write_text(json.dumps({"train": ["s0001", "s0002"], "test": ["s0003"]}))
+    ended = run_bundle("inference", "evaluate", configs=CONFIGS)(
+        "--weights", tiny_segmenter.path, "--output_dir", tmp_path / "out", "--num_bootstrap", "10",
+        "--dataset_dir", totalsegmentator, "--split_file", split, "--classes", "['liver','heart']",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    metrics = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    assert metrics["num_cases"] == 1
+    assert set(metrics["classes"]) == {"liver", "heart"}
