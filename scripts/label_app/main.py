@@ -60,6 +60,9 @@ class BundleTask(InferTask):
         self._python = python
         self._store = store
         self._one_at_a_time = threading.Lock()
+        # Not the common one: a client on this machine saves the mask there under the same name,
+        # which the server deletes once it is sent.
+        self._masks = tempfile.TemporaryDirectory(prefix="masks_")
 
     def is_valid(self) -> bool:
         """Whether there are weights to run with."""
@@ -72,7 +75,7 @@ class BundleTask(InferTask):
             (folder,) = (path.parent for path in Path(output_dir).glob("*/result.json"))
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             self._store(sorted(folder.glob("*.dcm")))
-            return _keep(folder / "segmentation.nii.gz"), result
+            return self._keep(folder / "segmentation.nii.gz"), result
 
     def _run(self, image: str, output_dir: str, options: list[str]) -> None:
         config = Path(self._bundle["path"]) / "configs" / "inference.json"
@@ -86,6 +89,15 @@ class BundleTask(InferTask):
         if ended.returncode != 0:
             reason = ended.stderr.rpartition("error: ")[2].strip() or "the run gave no reason"
             raise HTTPException(status_code=422, detail=reason)
+
+    def _keep(self, mask: Path) -> str | None:
+        """Move a mask to where the server sends it from and deletes it; None if there is none."""
+        if not mask.is_file():
+            return None
+        handle, kept = tempfile.mkstemp(suffix=".nii.gz", dir=self._masks.name)
+        os.close(handle)
+        shutil.move(mask, kept)
+        return kept
 
 
 class CTBundles(MONAILabelApp):
@@ -135,13 +147,3 @@ def _options(request: Mapping[str, Any]) -> list[str]:
         if value in CHOICES[key] and value != CHOICES[key][0]
         for part in (f"--{key}", str(value))
     ]
-
-
-def _keep(mask: Path) -> str | None:
-    """Move a mask to where the server sends it from; None if there is none."""
-    if not mask.is_file():
-        return None
-    handle, kept = tempfile.mkstemp(suffix=".nii.gz")
-    os.close(handle)
-    shutil.move(mask, kept)
-    return kept
