@@ -1,0 +1,220 @@
+"""One vector per scan: the encoder's last map, averaged over its voxels.
+
+Either the whole scan goes through the encoder at once, or windows do, and their vectors are
+pooled. Windows lie where MONAI's sliding window has them, in the order of the array's axes.
+
+Shapes: D H W the scan, d h w a window, N windows that were run, F numbers per embedding.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - torch's own name
+from monai.data.utils import dense_patch_slices
+from monai.inferers import Inferer
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from ..errors import InputError
+from ..parallel import is_first_process
+from .acceleration import Encoder, accelerate, choose_backend, choose_precision, weights_state
+
+POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda vectors: vectors.mean(dim=0),
+    "max": lambda vectors: vectors.amax(dim=0),
+    "min": lambda vectors: vectors.amin(dim=0),
+}
+"""How windows `(N, F)` become one vector `(F,)`, number by number."""
+
+Window = tuple[slice, slice, slice]
+
+
+class EmbeddingInferer(Inferer):
+    """Embed a scan.
+
+    Published for CT-FM (arXiv:2501.09001): the whole scan, or windows without overlap whose
+    vectors the reader pools; min pooling at overlap 0.625 for 3D-MIR. Default is the mean.
+
+    Args:
+        roi_size: Window d h w, in voxels; a scan that is smaller is padded with zeros around it.
+            None takes the whole scan at once, whatever its size.
+        overlap: Share of a window that the next one repeats, 0 up to 1, one number or three.
+        pooling: `mean`, `max` or `min` over windows, number by number.
+        empty_below: A window in which no voxel is above this is not run and does not count. In
+            the network's input range. None runs every window.
+        keep_windows: Whether to return each window's vector with its place.
+        windows_at_once: Windows per batch.
+        device: Where the network runs; decides what `auto` precision is.
+        precision: `auto`, `fp32` or `bf16`; of the network. Averages are fp32.
+        backend: `eager`, `compile` or `openvino`; the last two prepare for every size anew, so
+            they are for windows.
+        progress: Show a bar over the windows.
+
+    Raises:
+        InputError: If an argument is out of its range or the device cannot compute so.
+    """
+
+    def __init__(
+        self,
+        *,
+        roi_size: Sequence[int] | None = None,
+        overlap: float | Sequence[float] = 0.0,
+        pooling: str = "mean",
+        empty_below: float | None = None,
+        keep_windows: bool = False,
+        windows_at_once: int = 1,
+        device: torch.device | str = "cpu",
+        precision: str = "auto",
+        backend: str = "eager",
+        progress: bool = True,
+    ) -> None:
+        super().__init__()
+        self.roi_size = None if roi_size is None else tuple(int(n) for n in roi_size)
+        if self.roi_size is not None and (len(self.roi_size) != 3 or min(self.roi_size) < 1):
+            msg = f"roi_size must be three numbers of voxels, got {roi_size}; take the card's"
+            raise InputError(msg)
+        overlaps = [overlap] * 3 if isinstance(overlap, int | float) else list(overlap)
+        if len(overlaps) != 3 or not all(0 <= share < 1 for share in overlaps):
+            msg = f"overlap must be from 0 up to but below 1, got {overlap}; 0 is fastest"
+            raise InputError(msg)
+        if pooling not in POOLINGS:
+            msg = f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}; use mean"
+            raise InputError(msg)
+        if windows_at_once < 1:
+            msg = f"windows_at_once must be 1 or more, got {windows_at_once}; 1 takes least memory"
+            raise InputError(msg)
+        self.overlap = tuple(float(share) for share in overlaps)
+        self.pooling = pooling
+        self.empty_below = empty_below
+        self.keep_windows = keep_windows
+        self.windows_at_once = windows_at_once
+        self.precision = choose_precision(precision, torch.device(device))
+        self.backend = choose_backend(backend, torch.device(device))
+        self.progress = progress
+        self._ready_for: tuple[nn.Module, list[int]] | None = None
+        self._encoder: Encoder | None = None
+
+    @torch.inference_mode()
+    def __call__(
+        self, inputs: Tensor, network: nn.Module, *_args: Any, **_kwargs: Any
+    ) -> dict[str, Any]:
+        """Embed one scan.
+
+        Args:
+            inputs: `(1, 1, D, H, W)` on the network's device, in the card's range.
+            network: In evaluation mode; gives a map `(n, F, ...)` or a list of them, of which the
+                last counts, as MONAI's `SegResEncoder` does.
+
+        Returns:
+            `embedding` `(1, F)`, float32, any sign and length; `pooling`; `num_windows` and
+            `num_empty`, how many of them were not run; `inference_s`, seconds. With
+            `keep_windows` also `windows` `(1, N, F)`; `centres_voxel` `(N, 3)`, float64, a
+            window's centre in voxels of the scan, 0 is the first voxel's centre, outside the scan
+            only where that is smaller than a window; `window_size` d h w.
+
+        Raises:
+            InputError: If every window is empty.
+        """
+        start = time.perf_counter()
+        image = inputs.as_subclass(Tensor)
+        if image.dim() != 5 or image.shape[:2] != (1, 1):
+            msg = f"image must be one scan (1, 1, D, H, W), got {list(image.shape)}; pass one"
+            raise ValueError(msg)
+        size = cast(tuple[int, int, int], self.roi_size or tuple(image.shape[2:]))
+        padded, before = _pad(image, size)
+        windows = _windows(padded, size, self.overlap)
+        full = [window for window in windows if self._has_something(padded, window)]
+        if not full:
+            msg = (
+                f"image must have a voxel above {self.empty_below} (empty_below), got at most "
+                f"{float(image.max()):g}; lower the foreground level or check that this is a CT"
+            )
+            raise InputError(msg)
+        vectors = self._encode(padded, full, self._prepare(network, image.device))
+        outputs: dict[str, Any] = {
+            "embedding": POOLINGS[self.pooling](vectors)[None],
+            "pooling": self.pooling,
+            "num_windows": len(windows),
+            "num_empty": len(windows) - len(full),
+        }
+        if self.keep_windows:
+            middle = [[(side.start + side.stop - 1) / 2 for side in window] for window in full]
+            outputs["windows"] = vectors[None]
+            outputs["centres_voxel"] = torch.tensor(middle, dtype=torch.float64) - torch.tensor(
+                before, dtype=torch.float64
+            )
+            outputs["window_size"] = size
+        outputs["inference_s"] = time.perf_counter() - start
+        return outputs
+
+    def _has_something(self, image: Tensor, window: Window) -> bool:
+        return self.empty_below is None or bool(image[:, :, *window].amax() > self.empty_below)
+
+    def _encode(self, image: Tensor, windows: list[Window], encoder: Encoder) -> Tensor:
+        """Vectors `(N, F)` of windows, in their order."""
+        found = []
+        with tqdm(
+            total=len(windows), unit="window", leave=False, delay=2,
+            disable=not (self.progress and is_first_process()),
+        ) as bar:  # fmt: skip
+            for batch in self._batches(windows):
+                maps = encoder(torch.cat([image[:, :, *window] for window in batch]))
+                found.append(maps.float().mean(dim=tuple(range(2, maps.dim()))))
+                bar.update(len(batch))
+        return torch.cat(found)[: len(windows)]
+
+    def _batches(self, windows: list[Window]) -> Iterator[list[Window]]:
+        """So many windows at once; a compiled network's last batch is filled up to its size."""
+        for start in range(0, len(windows), self.windows_at_once):
+            batch = windows[start : start + self.windows_at_once]
+            if self.backend != "eager":
+                batch += batch[-1:] * (min(self.windows_at_once, len(windows)) - len(batch))
+            yield batch
+
+    def _prepare(self, network: nn.Module, device: torch.device) -> Encoder:
+        state = weights_state(network)
+        if self._encoder is None or self._ready_for != state:
+            self._encoder = accelerate(
+                LastMap(network), precision=self.precision, backend=self.backend, device=device
+            )
+            self._ready_for = state
+        return self._encoder
+
+
+class LastMap(nn.Module):
+    """An encoder's coarsest map alone.
+
+    Args:
+        encoder: `(n, 1, d, h, w)` to a map or a list of maps, finest first.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The last map `(n, F, ...)` of images `(n, 1, d, h, w)`."""
+        maps = self.encoder(images)
+        return cast(Tensor, maps[-1] if isinstance(maps, list | tuple) else maps)
+
+
+def _pad(image: Tensor, size: Sequence[int]) -> tuple[Tensor, list[int]]:
+    """The scan, no smaller than a window, and how many voxels came before its own."""
+    missing = [max(wanted - n, 0) for wanted, n in zip(size, image.shape[2:], strict=True)]
+    before = [n // 2 for n in missing]
+    sides = [n for m, b in zip(missing[::-1], before[::-1], strict=True) for n in (b, m - b)]
+    return (F.pad(image, sides) if any(sides) else image), before
+
+
+def _windows(image: Tensor, size: Sequence[int], overlap: Sequence[float]) -> list[Window]:
+    """MONAI's windows over a scan `(1, 1, D, H, W)` that is no smaller than one."""
+    shape = tuple(image.shape[2:])
+    step = [
+        wanted if wanted == n else max(int(wanted * (1 - share)), 1)
+        for wanted, n, share in zip(size, shape, overlap, strict=True)
+    ]
+    return cast(list[Window], dense_patch_slices(shape, tuple(size), step))
