@@ -29,6 +29,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from common.card import read_card
 from common.inferers.scroll import ScrollInferer
 from common.networks.ct_scroll import ScrollClassifier
 from common.transforms.preprocessing import ct_preprocessing
@@ -58,7 +59,9 @@ from .synthetic_scan import write_scan
 SIZE = (240, 480, 480)
 SCAN = (512, 512, 364)
 QUICK_SIZE = (24, 96, 96)
-KEY_MAP = REPOSITORY / "bundles" / "ct_scroll" / "models" / "key_map.json"
+MODELS = REPOSITORY / "bundles" / "ct_scroll" / "models"
+KEY_MAP = MODELS / "key_map.json"
+CHUNK = int(read_card(MODELS / "published.json").architecture["chunk"])
 LOGIT_SPREAD = 2.0
 
 Forward = Callable[[Tensor], Tensor]
@@ -91,7 +94,7 @@ def seeded_plain(volume: Tensor) -> PlainCTScroll:
     return network
 
 
-def ours_from_plain(plain: PlainCTScroll, chunk: int = 4) -> ScrollClassifier:
+def ours_from_plain(plain: PlainCTScroll, chunk: int = CHUNK) -> ScrollClassifier:
     """Our network with the plain one's weights, through the published key map."""
     network = ScrollClassifier(chunk=chunk)
     load_state(network, rename_keys(plain.state_dict(), read_key_map(KEY_MAP, "published")))
@@ -141,7 +144,7 @@ def plain_autocast(network: PlainCTScroll, device: torch.device) -> Forward:
 
 
 def ours(
-    precision: str, backend: str, *, chunk: int = 4, relevance: bool = False
+    precision: str, backend: str, *, chunk: int = CHUNK, relevance: bool = False
 ) -> Callable[[PlainCTScroll, torch.device], Forward]:
     """The bundle's inferer."""
 

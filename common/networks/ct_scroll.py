@@ -82,7 +82,7 @@ class ScrollClassifier(nn.Module):
         stem_width: int = 64,
         encoder_layers: Sequence[int] = (2, 2, 2, 2),
         head_width: int = 128,
-        chunk: int = 4,
+        chunk: int = 2,
     ) -> None:
         super().__init__()
         self.num_classes = num_classes
