@@ -1,8 +1,11 @@
 """Write synthetic CTs with their truth: NIfTI, DICOM, tables in CT-RATE's form, organ masks.
 
+Heads come with one plain table, labels.csv, that has a column Abnormal and one per finding.
+
 python scripts/make_phantom.py OUTPUT_DIR --num 5 --seed 0 --format both
 python scripts/make_phantom.py OUTPUT_DIR --findings "Lung nodule, Cardiomegaly"
 python scripts/make_phantom.py OUTPUT_DIR --region torso --organs --spacing_mm 1.5 1.5 1.5
+python scripts/make_phantom.py OUTPUT_DIR --region head --num 20 --format dicom
 python scripts/make_phantom.py --time
 """
 
@@ -27,12 +30,15 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--split", default="train", help="train or valid, for the names")
     parser.add_argument("--format", default="nifti", help=" or ".join(FORMATS))
     parser.add_argument(
-        "--spacing_mm", type=float, nargs=3, default=(0.8, 0.8, 1.5), metavar=("I", "J", "K")
-    )
+        "--spacing_mm", type=float, nargs=3, metavar=("I", "J", "K"),
+        help="voxel size; 0.8 0.8 1.5, or 0.8 0.8 2.5 for heads",
+    )  # fmt: skip
     parser.add_argument("--axcodes", default="LPS", help="where the axes run to")
     parser.add_argument("--region", default="chest", help=" or ".join(REGIONS))
     parser.add_argument(
-        "--organs", action="store_true", help="also write TotalSegmentator v2 ids beside each scan"
+        "--organs",
+        action="store_true",
+        help="also write TotalSegmentator v2 ids beside each scan, and lesions of heads",
     )
     parser.add_argument("--findings", help="label names with commas between, or none")
     parser.add_argument("--prevalence", type=float, help="one share for all labels")
@@ -59,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
             seed=options.seed,
             split=options.split,
             file_format=options.format,
-            spacing_mm=tuple(options.spacing_mm),
+            spacing_mm=tuple(options.spacing_mm) if options.spacing_mm else None,
             axcodes=options.axcodes,
             region=options.region,
             organs=options.organs,

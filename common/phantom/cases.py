@@ -1,12 +1,16 @@
 """Synthetic patients as cases: named by their seed, drawn when they are read.
 
-Their scans differ as scans do: chests have an in-plane spacing of 0.75 to 1.5 mm, other regions
+Their scans differ as scans do: chests have an in-plane spacing of 0.75 to 1.5 mm, abdomen and torso
 one of 1.5 to 2 mm; slices are 1.5 to 3 mm apart, axes as NIfTI or as DICOM writers leave them.
+Heads have a field of view of 220 to 250 mm, slices 2.5 to 5 mm apart and now and then a tilted
+gantry, all as scanners give them; their in-plane spacing of 1 to 1.5 mm is wider than the 0.4 to
+0.5 mm of scanners, so that a case is drawn in about a second.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import parse_qs, urlencode
 
 import numpy as np
@@ -14,16 +18,28 @@ import numpy as np
 from ..case import Case
 from ..errors import InputError
 from ..tables.ct_rate import CT_RATE_LABELS
+from ..tables.head_findings import HEAD_FINDINGS
 from ..volume import Volume
+from .head import HeadPhantom, make_head
+from .head.build import draw_head
+from .head.make import draw_head_findings
+from .make import AnyPhantom
 from .patient import REGIONS, SEED_RANGES
-from .phantom import Phantom
 from .prevalence import draw_labels
 from .torso import make_torso
 
 SLICE_SPACINGS_MM = (1.5, 2.0, 2.5, 3.0)
-IN_PLANE_MM = {"chest": (0.75, 1.5), "abdomen": (1.5, 2.0), "torso": (1.5, 2.0)}
+HEAD_SLICE_SPACINGS_MM = (2.5, 3.0, 4.0, 5.0)
+HEAD_FIELD_OF_VIEW_MM = (220.0, 250.0)
+IN_PLANE_MM = {
+    "chest": (0.75, 1.5),
+    "abdomen": (1.5, 2.0),
+    "torso": (1.5, 2.0),
+    "head": (1.0, 1.5),
+}
 ORIENTATIONS = ("LPS", "RAS", "LAS")
-_SCANNER_STREAM = 11  # a stream of chance that `make_torso` does not draw from
+_SCANNER_STREAM = 11  # a stream of chance that no phantom draws from
+_TILTED_SHARE = 0.3
 
 
 def phantom_cases(
@@ -34,12 +50,14 @@ def phantom_cases(
     Args:
         split: `train`, `validation`, `test` or `example`; no patient is in two of them.
         num: How many.
-        prevalence: One share for all labels; that of `PREVALENCE` if None.
+        prevalence: One share for all labels; that of `PREVALENCE` if None, for a head that of
+            `HEAD_PREVALENCE`, where half of all heads are abnormal.
         region: One of `REGIONS`: what is scanned.
 
     Returns:
-        Cases of format `phantom`. Those of the chest have their labels in official CT-RATE order;
-        the others have none, their truth is `make_case_phantom(...).organs`.
+        Cases of format `phantom`. Those of the chest have their labels in official CT-RATE order,
+        those of the head in the order of `HEAD_LABELS`, abnormal first; the others have none,
+        their truth is `make_case_phantom(...).organs`.
 
     Raises:
         InputError: If split or region is unknown or the split has fewer patients than `num`.
@@ -58,7 +76,7 @@ def phantom_cases(
 
 
 @lru_cache(maxsize=1)  # whoever reads the scan reads its truth next
-def make_case_phantom(image: str) -> Phantom:
+def make_case_phantom(image: str) -> AnyPhantom:
     """The synthetic patient that a case's `image` names, such as `phantom:7?region=torso`.
 
     Its `volume` is the scan and its `organs` are the masks on the same grid. The last one made is
@@ -87,6 +105,8 @@ def make_case_phantom(image: str) -> Phantom:
         raise InputError(msg)
     seed = int(seed_text)
     prevalence = float(options["prevalence"]) if "prevalence" in options else None
+    if region == "head":
+        return _make_case_head(seed, prevalence)
     rng = np.random.default_rng([seed, _SCANNER_STREAM])
     in_plane = float(rng.uniform(*IN_PLANE_MM[region]))
     return make_torso(
@@ -96,6 +116,50 @@ def make_case_phantom(image: str) -> Phantom:
         region=region,
         findings=_findings(seed, prevalence),
     )
+
+
+def _make_case_head(seed: int, prevalence: float | None) -> HeadPhantom:
+    scan = draw_head_scan(seed)
+    in_plane, _, apart = scan.spacing_mm
+    head = draw_head(seed)
+    bottom, top = head.scan_mm
+    columns = round(scan.field_of_view_mm / in_plane)
+    return make_head(
+        seed=seed,
+        spacing_mm=scan.spacing_mm,
+        shape=(columns, columns, round((top - bottom) * head.scale[2] / apart)),
+        axcodes=scan.axcodes,
+        gantry_tilt_deg=scan.gantry_tilt_deg,
+        findings=draw_head_findings(seed, prevalence),
+    )
+
+
+class HeadScan(NamedTuple):
+    """How a head is scanned.
+
+    Attributes:
+        spacing_mm: Voxel size along I, J, K.
+        field_of_view_mm: Width and height of a slice.
+        axcodes: Where I, J, K run to.
+        gantry_tilt_deg: How far the slices lean back; 0 for most.
+    """
+
+    spacing_mm: tuple[float, float, float]
+    field_of_view_mm: float
+    axcodes: str
+    gantry_tilt_deg: float
+
+
+def draw_head_scan(seed: int) -> HeadScan:
+    """Draw how the head of one case is scanned. Where the gantry is tilted, it follows the head."""
+    rng = np.random.default_rng([seed, _SCANNER_STREAM])
+    in_plane = float(rng.uniform(*IN_PLANE_MM["head"]))
+    apart = float(rng.choice(HEAD_SLICE_SPACINGS_MM))
+    axcodes = str(rng.choice(ORIENTATIONS))
+    tilted = rng.random() < _TILTED_SHARE
+    tilt = float(np.clip(draw_head(seed).tilt_deg[0] + rng.normal(0, 3), -25, 25))
+    field_of_view = float(rng.uniform(*HEAD_FIELD_OF_VIEW_MM))
+    return HeadScan((in_plane, in_plane, apart), field_of_view, axcodes, tilt if tilted else 0.0)
 
 
 def read_phantom(image: str) -> Volume:
@@ -118,6 +182,9 @@ def _case(seed: int, prevalence: float | None, region: str) -> Case:
     if region == "chest":
         present = _findings(seed, prevalence)
         case["label"] = [float(label in present) for label in CT_RATE_LABELS]
+    elif region == "head":
+        present = draw_head_findings(seed, prevalence)
+        case["label"] = [float(bool(present)), *(float(name in present) for name in HEAD_FINDINGS)]
     return case
 
 

@@ -14,13 +14,14 @@ from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
 from ..errors import InputError
 from ..results.atomic import PARTIAL
-from .phantom import Phantom
+from .head import HeadPhantom
+from .make import AnyPhantom
 from .report import technique
 
 INTERCEPT = -1024
 
 
-def write_dicom(phantom: Phantom, folder: str | Path) -> Path:
+def write_dicom(phantom: AnyPhantom, folder: str | Path) -> Path:
     """Write a series, whole or not at all; one that is there already is replaced.
 
     Args:
@@ -65,7 +66,10 @@ def write_dicom(phantom: Phantom, folder: str | Path) -> Path:
 
 
 def _slice(
-    phantom: Phantom, index: int, lps: NDArray[np.float64], directions: NDArray[np.float64]
+    phantom: AnyPhantom,
+    index: int,
+    lps: NDArray[np.float64],
+    directions: NDArray[np.float64],
 ) -> Dataset:
     volume, patient = phantom.volume, phantom.patient
     spacing = volume.spacing_mm
@@ -104,6 +108,8 @@ def _slice(
     dataset.SliceThickness = _short(spacing[2])
     dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = 1, INTERCEPT, "HU"
     dataset.WindowCenter, dataset.WindowWidth = 40, 400
+    if isinstance(phantom, HeadPhantom):
+        dataset.WindowWidth, dataset.BodyPartExamined = 80, "HEAD"
     pixels = np.clip(volume.voxels[:, :, index].T.astype(np.int32) - INTERCEPT, 0, 4095)
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.Rows, dataset.Columns = pixels.shape

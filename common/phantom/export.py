@@ -1,10 +1,10 @@
-"""Phantoms as files: NIfTI, DICOM series, CT-RATE's folders and tables, truth as JSON."""
+"""Phantoms as files: NIfTI, DICOM series, CT-RATE's tables or a plain list, truth as JSON."""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,17 @@ from isal import igzip
 from ..errors import InputError
 from ..results.atomic import json_text, replacing, write_bytes, write_text
 from ..tables.ct_rate import CT_RATE_LABELS
+from ..tables.head_findings import HEAD_LABELS
 from ..volume import Volume
 from .dicom_series import write_dicom
-from .phantom import Phantom
+from .head import HeadPhantom
+from .make import AnyPhantom, make_phantom
 from .report import technique
-from .torso import make_torso
 
 FORMATS = ("nifti", "dicom", "both")
 CASE_SPACING_MM = (0.9, 0.9, 1.5)
+SPACING_MM = (0.8, 0.8, 1.5)
+HEAD_SPACING_MM = (0.8, 0.8, 2.5)
 _TABLE_NAMES = {
     "train": ("train_predicted_labels", "train_reports", "train_metadata"),
     "valid": ("valid_predicted_labels", "validation_reports", "validation_metadata"),
@@ -45,7 +48,7 @@ def write_phantom_case(
         seed: Which patient.
         findings: Exactly these labels; drawn by chance if None.
         spacing_mm: Voxel size.
-        region: What is scanned: `chest`, `abdomen` or `torso`.
+        region: What is scanned: one of `REGIONS`.
 
     Returns:
         `phantom_<seed>.nii.gz`, with the region in its name where that is not the chest; the same
@@ -58,21 +61,20 @@ def write_phantom_case(
     volume_path = Path(folder) / f"{name}.nii.gz"
     truth_path = Path(folder) / f"{name}.truth.json"
     if not (volume_path.is_file() and truth_path.is_file()):
-        phantom = make_torso(seed=seed, spacing_mm=spacing_mm, region=region, findings=findings)
+        phantom = make_phantom(seed=seed, spacing_mm=spacing_mm, region=region, findings=findings)
         write_text(truth_path, json_text(truth(phantom)))
         write_nifti(phantom.volume, volume_path)
     return volume_path
 
 
-def truth(phantom: Phantom) -> dict[str, Any]:
+def truth(phantom: AnyPhantom) -> dict[str, Any]:
     """All that is known about a phantom, as plain JSON values."""
     patient = asdict(phantom.patient)
+    names = HEAD_LABELS if isinstance(phantom, HeadPhantom) else CT_RATE_LABELS
     return {
         "source": "synthetic phantom",
         "patient_id": phantom.patient_id,
-        "labels": {
-            label: int(value) for label, value in zip(CT_RATE_LABELS, phantom.labels, strict=True)
-        },
+        "labels": {label: int(value) for label, value in zip(names, phantom.labels, strict=True)},
         "findings": [asdict(finding) for finding in phantom.findings],
         "report": phantom.report,
         "patient": patient,
@@ -100,7 +102,7 @@ def write_collection(
     seed: int = 0,
     split: str = "train",
     file_format: str = "nifti",
-    spacing_mm: tuple[float, float, float] = (0.8, 0.8, 1.5),
+    spacing_mm: tuple[float, float, float] | None = None,
     axcodes: str = "LPS",
     region: str = "chest",
     organs: bool = False,
@@ -109,19 +111,26 @@ def write_collection(
 ) -> list[Path]:
     """Write phantoms as CT-RATE is published: folders, label, report and metadata tables.
 
+    Heads are no part of CT-RATE and are written as a list: `scans/<case>.nii.gz` or
+    `scans/<case>/` for DICOM, and `labels.csv` beside them with one row per scan: `image`,
+    `case_id`, `patient_id`, `report`, then `HEAD_LABELS`, the column `Abnormal` first. What reads
+    lists of cases reads it.
+
     Args:
         output_dir: Where to; made if absent.
         num: How many patients, one scan each.
         seed: Of the first; the others follow.
-        split: `train` or `valid`: part of the names.
+        split: `train` or `valid`: part of the names; not of heads'.
         file_format: `nifti`, `dicom` or `both`.
-        spacing_mm: Voxel size along I, J, K.
+        spacing_mm: Voxel size along I, J, K; `HEAD_SPACING_MM` for heads and else `SPACING_MM` if
+            None.
         axcodes: Where I, J, K run to.
-        region: `chest`, `abdomen` or `torso`.
+        region: One of `REGIONS`.
         organs: Whether TotalSegmentator v2 ids are written too: `<name>_organs.nii.gz`, uint8 on
-            the scan's grid, beside each scan or DICOM folder.
+            the scan's grid, beside each scan or DICOM folder; and for heads `<name>_lesions`,
+            the numbers of the findings in `truth.json` from 1 on.
         findings: Exactly these labels in all of them; drawn by chance if None.
-        prevalence: As for `make_chest`.
+        prevalence: As for `make_chest` or `make_head`.
 
     Returns:
         What was written: files, and one folder per DICOM series.
@@ -132,17 +141,20 @@ def write_collection(
     _check(num, split, file_format)
     root = Path(output_dir)
     wanted = None if findings is None else tuple(findings)
+    size = spacing_mm or (HEAD_SPACING_MM if region == "head" else SPACING_MM)
+
+    def phantoms() -> Iterator[AnyPhantom]:
+        for number in range(seed, seed + num):
+            yield make_phantom(
+                seed=number, spacing_mm=size, axcodes=axcodes, region=region, findings=wanted,
+                prevalence=prevalence,
+            )  # fmt: skip
+
+    if region == "head":
+        return _write_list(root, phantoms(), file_format, organs=organs)
     written: list[Path] = []
     labels, reports, metadata, truths = [], [], [], {}
-    for number in range(1, num + 1):
-        phantom = make_torso(
-            seed=seed + number - 1,
-            spacing_mm=spacing_mm,
-            axcodes=axcodes,
-            region=region,
-            findings=wanted,
-            prevalence=prevalence,
-        )
+    for number, phantom in enumerate(phantoms(), 1):
         stem = f"{split}_{number}_a_1"
         name = f"{stem}.nii.gz"
         places = {
@@ -167,8 +179,31 @@ def write_collection(
     return [*written, root / "truth.json"]
 
 
+def _write_list(
+    root: Path, phantoms: Iterator[AnyPhantom], file_format: str, *, organs: bool
+) -> list[Path]:
+    """Scans in one folder and one table of their labels, whatever these are."""
+    written: list[Path] = []
+    rows, truths = [], {}
+    for phantom in phantoms:
+        name = f"head_{phantom.patient.seed}"
+        scans: list[Path] = []
+        for kind in ("nifti", "dicom"):
+            if file_format in (kind, "both"):
+                scans += _write_scan(phantom, root / "scans", name, kind, organs=organs)
+        known = truth(phantom)
+        truths[name] = known
+        row = {"image": scans[0].relative_to(root).as_posix(), "case_id": name}
+        row |= {"patient_id": phantom.patient_id, "report": phantom.report, **known["labels"]}
+        rows.append(row)
+        written += dict.fromkeys(scans)
+    _write_table(root / "labels.csv", rows)
+    write_text(root / "truth.json", json_text(truths))
+    return [*written, root / "labels.csv", root / "truth.json"]
+
+
 def _write_scan(
-    phantom: Phantom, folder: Path, stem: str, kind: str, *, organs: bool
+    phantom: AnyPhantom, folder: Path, stem: str, kind: str, *, organs: bool
 ) -> list[Path]:
     if kind == "nifti":
         written = [folder / f"{stem}.nii.gz"]
@@ -178,6 +213,9 @@ def _write_scan(
     if organs:
         written.append(folder / f"{stem}_organs.nii.gz")
         write_nifti(Volume(phantom.organs, phantom.volume.affine), written[-1])
+    if organs and isinstance(phantom, HeadPhantom):
+        written.append(folder / f"{stem}_lesions.nii.gz")
+        write_nifti(Volume(phantom.lesions, phantom.volume.affine), written[-1])
     return written
 
 
@@ -193,7 +231,7 @@ def _check(num: int, split: str, file_format: str) -> None:
         raise InputError(msg)
 
 
-def _report_row(name: str, phantom: Phantom) -> dict[str, str]:
+def _report_row(name: str, phantom: AnyPhantom) -> dict[str, str]:
     impressions = ", ".join(phantom.label_names) or "Normal chest CT"
     return {
         "VolumeName": name,
@@ -204,7 +242,7 @@ def _report_row(name: str, phantom: Phantom) -> dict[str, str]:
     }
 
 
-def _metadata_row(name: str, phantom: Phantom) -> dict[str, Any]:
+def _metadata_row(name: str, phantom: AnyPhantom) -> dict[str, Any]:
     volume, patient = phantom.volume, phantom.patient
     i_mm, j_mm, k_mm = volume.spacing_mm
     lps = np.diag([-1.0, -1.0, 1.0]) @ volume.affine[:3]

@@ -31,6 +31,30 @@ def make_grid(
     Raises:
         InputError: If spacing, shape, axcodes or affine break a rule.
     """
+    return grid_around(*body_box_mm(patient), spacing_mm, shape, axcodes, affine)
+
+
+def grid_around(
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    spacing_mm: tuple[float, float, float],
+    shape: tuple[int, int, int] | None,
+    axcodes: str,
+    affine: NDArray[np.float64] | None,
+) -> Lattice:
+    """A grid around a box, or the one that is given.
+
+    Args:
+        low: Lowest world corner of the box, mm.
+        high: Highest world corner, mm.
+        spacing_mm: Voxel size along I, J, K.
+        shape: Number of voxels; what holds the box if None.
+        axcodes: Where I, J, K run to.
+        affine: In place of box, spacing and axcodes; needs `shape`.
+
+    Raises:
+        InputError: If spacing, shape, axcodes or affine break a rule.
+    """
     if shape is not None:
         shape = _checked_shape(shape)
     if affine is not None:
@@ -48,7 +72,6 @@ def make_grid(
             "write for example LPS"
         )
         raise InputError(msg)
-    low, high = body_box_mm(patient)
     matrix = np.eye(4)
     matrix[:3, :3] = 0
     directions = [AXIS_DIRECTIONS[letter] for letter in axcodes.upper()]

@@ -125,7 +125,7 @@ def paint(
             mask[outer < 0] = UNNAMED
         near = _near(distance, width)
         points = [np.broadcast_to(v, distance.shape)[near] for v in reference.coordinates(window)]
-        hu = _density(layer.filling, distance[near], points, seed + number)
+        hu = density(layer.filling, distance[near], points, seed + number)
         _blend(patch, distance, near, hu, width)
         mask[distance < 0] = ORGAN_IDS.get(layer.name, UNNAMED)
     return names
@@ -146,7 +146,18 @@ def _blend(
     patch[near] = np.rint(under + cover(distance[near], width_mm) * (hu - under))
 
 
-def _density(filling: Filling, distance: F32, points: list[F32], seed: int) -> F32 | np.float32:
+def density(filling: Filling, distance: F32, points: list[F32], seed: int) -> F32 | np.float32:
+    """Densities within a solid.
+
+    Args:
+        filling: Of what.
+        distance: To its surface, mm, at points.
+        points: Their x, y, z, in the frame in which the texture lies.
+        seed: Of the texture.
+
+    Returns:
+        HU at each point, or the one there is.
+    """
     hu: F32 | np.float32 = np.float32(filling.hu)
     if filling.mottle_hu:
         texture = Texture(seed, filling.grain_mm).at(*points)

@@ -24,8 +24,10 @@ SEED_RANGES: dict[str, range] = {
 }
 """Seeds by use. A seed is a patient, so ranges that do not meet are patients that do not meet."""
 
-REGIONS = ("chest", "abdomen", "torso")
+TRUNK_REGIONS = ("chest", "abdomen", "torso")
 """What is scanned: lungs; mid heart to upper thighs; base of the neck to upper thighs."""
+REGIONS = (*TRUNK_REGIONS, "head")
+"""All of what is scanned of one patient; for the head see `common.phantom.head`."""
 
 CHEST_WIDTH_REFERENCE_MM = 290.0
 HEART_WIDTH_REFERENCE_MM = 114.5
@@ -56,7 +58,7 @@ class Patient:
         noise_grain_mm: Its correlation length in plane.
         table_gap_mm: From the back to the table, None where the table is out of view.
         scan_mm: Lowest and highest scanned height in the reference frame.
-        region: One of `REGIONS`.
+        region: One of `TRUNK_REGIONS`.
     """
 
     seed: int

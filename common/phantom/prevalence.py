@@ -1,9 +1,9 @@
 """Which findings a synthetic patient has: how often each, and which come together.
 
-A Gaussian copula: five hidden traits (age of the arteries, heart failure, infection, airway
-disease, scarring) are drawn per patient; each label mixes them by its loadings with noise of its
-own and is present where the mix falls below the quantile of its prevalence. So every label keeps
-its prevalence exactly, and labels that share a trait come together more often than by chance.
+A Gaussian copula: hidden traits (for a chest the age of the arteries, heart failure, infection,
+airway disease, scarring) are drawn per patient; each label mixes them by its loadings with noise
+of its own and is present where the mix falls below the quantile of its prevalence. So every label
+keeps its prevalence exactly, and labels that share a trait come together more often than by chance.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import InputError
-from ..tables.ct_rate import CT_RATE_LABELS
 
 TRAITS = ("arteries", "heart", "infection", "airways", "scars")
 
@@ -55,8 +54,27 @@ PREVALENCE: dict[str, LabelModel] = {
 """Prevalence about as published for CT-RATE; loadings from clinical common sense."""
 
 
+class LabelSet(NamedTuple):
+    """The labels of one part of the body.
+
+    Attributes:
+        name: What one of them is called, such as `CT-RATE label`.
+        models: By label, in official order.
+        traits: Names of the hidden traits.
+    """
+
+    name: str
+    models: Mapping[str, LabelModel]
+    traits: tuple[str, ...]
+
+
+CHEST_LABELS = LabelSet("CT-RATE label", PREVALENCE, TRAITS)
+
+
 def draw_labels(
-    rng: np.random.Generator, prevalence: float | Mapping[str, float] | None = None
+    rng: np.random.Generator,
+    prevalence: float | Mapping[str, float] | None = None,
+    label_set: LabelSet = CHEST_LABELS,
 ) -> tuple[str, ...]:
     """Draw the findings of one patient.
 
@@ -64,6 +82,7 @@ def draw_labels(
         rng: Source of chance.
         prevalence: One share for all labels, or a share per label name where the table's is not
             wanted; within [0, 1]. Dependence stays.
+        label_set: Whose labels.
 
     Returns:
         Names of the labels present, in official order.
@@ -71,20 +90,22 @@ def draw_labels(
     Raises:
         InputError: If a share is out of range or a name unknown.
     """
-    shares = {label: PREVALENCE[label].prevalence for label in CT_RATE_LABELS}
+    models, names = label_set.models, label_set.traits
+    shares = {label: model.prevalence for label, model in models.items()}
     if isinstance(prevalence, Mapping):
-        shares |= {known_label(label): float(share) for label, share in prevalence.items()}
+        given = {known_label(name, label_set): float(part) for name, part in prevalence.items()}
+        shares |= given
     elif prevalence is not None:
-        shares = dict.fromkeys(CT_RATE_LABELS, float(prevalence))
+        shares = dict.fromkeys(models, float(prevalence))
     for label, share in shares.items():
         if not 0 <= share <= 1:
             msg = f"prevalence of {label!r} must be within 0 and 1, got {share}; give a share"
             raise InputError(msg)
-    traits = dict(zip(TRAITS, rng.standard_normal(len(TRAITS)), strict=True))
-    own = rng.standard_normal(len(CT_RATE_LABELS))
+    traits = dict(zip(names, rng.standard_normal(len(names)), strict=True))
+    own = rng.standard_normal(len(models))
     present = []
-    for label, noise in zip(CT_RATE_LABELS, own, strict=True):
-        loadings = PREVALENCE[label].loadings
+    for (label, model), noise in zip(models.items(), own, strict=True):
+        loadings = model.loadings
         rest = 1.0 - sum(weight**2 for weight in loadings.values())
         mix = sum(weight * traits[name] for name, weight in loadings.items())
         rank = NormalDist().cdf(mix + rest**0.5 * noise)
@@ -93,27 +114,27 @@ def draw_labels(
     return tuple(present)
 
 
-def known_label(label: str) -> str:
+def known_label(label: str, label_set: LabelSet = CHEST_LABELS) -> str:
     """The official name, whatever the case it was written in.
 
     Raises:
         InputError: If there is no such label.
     """
-    by_lower = {name.lower(): name for name in CT_RATE_LABELS}
+    by_lower = {name.lower(): name for name in label_set.models}
     if label.strip().lower() not in by_lower:
         msg = (
-            f"findings must be CT-RATE label names, got {label!r}; "
-            f"choose from: {', '.join(CT_RATE_LABELS)}"
+            f"findings must be {label_set.name} names, got {label!r}; "
+            f"choose from: {', '.join(label_set.models)}"
         )
         raise InputError(msg)
     return by_lower[label.strip().lower()]
 
 
-def known_labels(labels: Iterable[str]) -> tuple[str, ...]:
+def known_labels(labels: Iterable[str], label_set: LabelSet = CHEST_LABELS) -> tuple[str, ...]:
     """Official names of the labels, in official order, each once.
 
     Raises:
         InputError: If there is no such label.
     """
-    wanted = {known_label(label) for label in labels}
-    return tuple(label for label in CT_RATE_LABELS if label in wanted)
+    wanted = {known_label(label, label_set) for label in labels}
+    return tuple(label for label in label_set.models if label in wanted)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..tables.ct_rate import CT_RATE_LABELS
+from .head.build import Head
 from .patient import Patient
 from .scene import Finding
 
@@ -41,6 +42,7 @@ _REGIONS = {
     "chest": "chest CT",
     "abdomen": "CT of the abdomen and pelvis",
     "torso": "CT of chest, abdomen and pelvis",
+    "head": "head CT",
 }
 
 
@@ -67,7 +69,7 @@ def write_report(findings: Iterable[Finding], patient: Patient) -> str:
     return " ".join(unique)
 
 
-def technique(patient: Patient) -> str:
+def technique(patient: Patient | Head) -> str:
     """How the scan was made, as a sentence."""
     agent = "with" if patient.contrast else "without"
     return f"Synthetic {_REGIONS[patient.region]} {agent} intravenous contrast agent."

@@ -33,9 +33,9 @@ class Finding:
     """Truth about one lesion, or about one label where it is spread out.
 
     Attributes:
-        label: Official CT-RATE name.
+        label: Official CT-RATE name, or one of a head's findings.
         side: `left`, `right`, `bilateral`, or None where there is no side.
-        lobe: One of `LOBES`, or None.
+        lobe: One of `LOBES`, or a part of the head such as `thalamus`, or None.
         size_mm: Largest extent: diameter of a nodule, depth of an effusion, short axis of a
             lymph node, heart width of a cardiomegaly.
         volume_ml: Of what was drawn, None where that has no meaning.

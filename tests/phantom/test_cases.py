@@ -3,7 +3,12 @@ import pytest
 
 from common.errors import InputError
 from common.formats.registry import read_volume
-from common.phantom.cases import make_case_phantom, phantom_cases
+from common.phantom.cases import (
+    HEAD_SLICE_SPACINGS_MM,
+    draw_head_scan,
+    make_case_phantom,
+    phantom_cases,
+)
 from common.phantom.patient import SEED_RANGES
 from common.tables.ct_rate import CT_RATE_LABELS
 
@@ -65,6 +70,40 @@ def test_a_case_of_another_region_has_organs_and_no_labels(region):
     assert 1.5 <= k <= 3.0
 
 
+def test_a_head_case_says_what_is_drawn():
+    cases = phantom_cases("train", num=14, region="head")
+    assert cases[3]["image"] == "phantom:3?region=head"
+    sick = next(case for case in cases if case["label"][0])
+    phantom = make_case_phantom(sick["image"])
+    assert sick["label"] == phantom.labels.tolist()
+    assert sick["patient_id"] == phantom.patient_id
+    i, j, k = phantom.volume.spacing_mm
+    assert 1.0 <= round(i, 6) == round(j, 6) <= 1.5
+    assert k in HEAD_SLICE_SPACINGS_MM
+    columns, rows, _ = phantom.volume.voxels.shape
+    assert columns == rows
+    assert 219 < columns * i < 251
+
+
+def test_half_of_the_head_cases_are_abnormal_and_prevalence_overrides_that():
+    labels = np.array([case["label"] for case in phantom_cases("test", num=2000, region="head")])
+    assert np.array_equal(labels[:, 0] > 0, labels[:, 1:].any(axis=1))
+    assert labels[:, 0].mean() == pytest.approx(0.5, abs=0.04)
+    healthy = phantom_cases("test", num=20, region="head", prevalence=0.0)
+    assert not np.any([case["label"] for case in healthy])
+    assert healthy[0]["image"] == "phantom:1100000?prevalence=0.0&region=head"
+
+
+def test_the_gantry_is_tilted_now_and_then():
+    tilts = np.array([draw_head_scan(seed).gantry_tilt_deg for seed in range(300)])
+    assert np.mean(tilts != 0) == pytest.approx(0.3, abs=0.08)
+    assert np.abs(tilts).max() <= 25
+    seed = int(np.argmax(np.abs(tilts)))
+    affine = make_case_phantom(f"phantom:{seed}?region=head").volume.affine
+    lean = np.rad2deg(np.arcsin(affine[2, 1] / np.linalg.norm(affine[:, 1])))
+    assert abs(lean) == pytest.approx(abs(tilts[seed]))
+
+
 def test_chest_cases_are_named_as_before_there_were_regions():
     assert phantom_cases("train", num=2)[1]["image"] == "phantom:1"
     assert phantom_cases("train", num=1, prevalence=0.3)[0]["image"] == "phantom:0?prevalence=0.3"
@@ -72,9 +111,11 @@ def test_chest_cases_are_named_as_before_there_were_regions():
 
 
 def test_unknown_region_is_refused():
-    with pytest.raises(InputError, match="region must be one of chest, abdomen, torso, got leg"):
+    with pytest.raises(
+        InputError, match="region must be one of chest, abdomen, torso, head, got leg"
+    ):
         phantom_cases("train", num=1, region="leg")
-    with pytest.raises(InputError, match="image must name a region of chest, abdomen, torso"):
+    with pytest.raises(InputError, match="image must name a region of chest, abdomen, torso, head"):
         make_case_phantom("phantom:1?region=leg")
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pydicom
 import pytest
 
+from common.cases import find_cases
 from common.errors import InputError
 from common.formats.dicom import read_dicom
-from common.phantom import CT_RATE_LABELS, make_chest
+from common.phantom import CT_RATE_LABELS, HEAD_LABELS, make_chest, make_head
 from common.phantom.dicom_series import write_dicom
 from common.phantom.export import write_collection, write_phantom_case
 from common.tables.ct_rate import read_labels, read_metadata, read_reports
@@ -177,3 +178,40 @@ def test_command_writes_organ_masks_beside_each_scan(command, tmp_path):
 def test_command_says_an_unknown_region_in_one_line(command, tmp_path, capsys):
     assert command([str(tmp_path / "out"), "--region", "leg"]) == 1
     assert capsys.readouterr().err.startswith("error: region must be one of chest, abdomen, torso")
+
+
+def test_heads_are_written_as_a_list_that_reads_back(command, tmp_path):
+    options = ["--num", "2", "--region", "head", "--organs", "--format", "both", "--seed", "5"]
+    spacing = ["--spacing_mm", "5", "5", "8", "--findings", "Mass, Fracture"]
+    assert command([str(tmp_path), *options, *spacing]) == 0
+    cases = find_cases(tmp_path / "labels.csv")
+    assert [case["case_id"] for case in cases] == ["head_5", "head_6"]
+    found = dict(zip(HEAD_LABELS, cases[0]["label"], strict=True))
+    assert {name for name, value in found.items() if value} == {"Abnormal", "Mass", "Fracture"}
+    assert "fractured" in cases[0]["report"]
+    scan, organs, lesions = (
+        nib.load(tmp_path / "scans" / f"head_5{part}.nii.gz")
+        for part in ("", "_organs", "_lesions")
+    )
+    assert scan.shape == organs.shape == lesions.shape
+    truth = json.loads((tmp_path / "truth.json").read_text())["head_5"]
+    numbers = set(np.unique(lesions.dataobj).tolist()) - {0}
+    assert {truth["findings"][n - 1]["label"] for n in numbers} == {"Mass"}
+    series = read_dicom(sorted((tmp_path / "scans/head_5").iterdir()))
+    assert series.hounsfield().sum(dtype=float) == np.asarray(scan.dataobj).sum(dtype=float)
+    image = pydicom.dcmread(next((tmp_path / "scans/head_5").iterdir()))
+    assert (image.BodyPartExamined, image.WindowWidth) == ("HEAD", 80)
+
+
+def test_a_head_case_is_written_with_its_truth(tmp_path):
+    path = write_phantom_case(tmp_path, 7, region="head", spacing_mm=COARSE_MM)
+    assert path.name == "phantom_head_7.nii.gz"
+    truth = json.loads((tmp_path / "phantom_head_7.truth.json").read_text())
+    assert list(truth["labels"]) == list(HEAD_LABELS)
+
+
+def test_a_tilted_head_keeps_its_shear_as_dicom(tmp_path):
+    phantom = make_head(seed=3, spacing_mm=(5, 5, 6), findings=[], gantry_tilt_deg=15)
+    volume = read_dicom(sorted(write_dicom(phantom, tmp_path / "series").iterdir()))
+    shift = np.linalg.inv(phantom.volume.affine) @ volume.affine
+    assert np.allclose(np.abs(np.linalg.det(shift[:3, :3])), 1, atol=1e-3)

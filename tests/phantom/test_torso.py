@@ -7,9 +7,10 @@ import pytest
 from scipy.ndimage import binary_erosion, label
 
 from common.errors import InputError
-from common.phantom import REGIONS, make_chest, make_torso
+from common.phantom import make_chest, make_torso
 from common.phantom.anatomy import ORGAN_IDS
 from common.phantom.painting import UNNAMED
+from common.phantom.patient import TRUNK_REGIONS
 from common.tables.totalsegmentator import MANY_PIECES, STRUCTURES
 
 MAN, OTHER_MAN, WOMAN = 1, 10, 0  # with contrast agent, without, with
@@ -58,7 +59,7 @@ def test_a_chest_is_drawn_as_it_was_before_there_was_an_abdomen(seed, means):
 
 def test_a_seed_is_the_same_patient_in_every_region():
     chest, abdomen, torso = (
-        make_torso(seed=5, spacing_mm=(6, 6, 6), region=region) for region in REGIONS
+        make_torso(seed=5, spacing_mm=(6, 6, 6), region=region) for region in TRUNK_REGIONS
     )
     assert chest.findings == abdomen.findings == torso.findings
     assert abdomen.patient.scan_mm[0] == torso.patient.scan_mm[0] < chest.patient.scan_mm[0]
