@@ -19,6 +19,7 @@ from ..case import Case, CaseList
 from ..errors import InputError
 from ..parallel import is_first_process, own_share, wait_for_others
 from ..results.case_result import write_failure
+from ..results.schema import RESULT_NAME
 from ..results.summary import write_summary
 
 logger = logging.getLogger("common.cases")
@@ -85,6 +86,8 @@ class CaseEvaluator(SupervisedEvaluator):
         output_dir: Where `<case_id>/` folders and `summary.csv` go.
         cases: All cases of the run, of all processes, of which the loader holds those that are not
             finished yet. Damaged files that the list left out count as failed.
+        merge: Makes one file of all finished cases below `output_dir`, besides `summary.csv`.
+            Called once for all processes, if any case is finished, whether or not others failed.
         kwargs: Of MONAI's `SupervisedEvaluator`. `postprocessing` sees one dictionary with the
             case's entries and the inferer's answer under `pred`.
 
@@ -93,10 +96,16 @@ class CaseEvaluator(SupervisedEvaluator):
     """
 
     def __init__(
-        self, *, output_dir: str | Path, cases: Sequence[Case] = (), **kwargs: Any
+        self,
+        *,
+        output_dir: str | Path,
+        cases: Sequence[Case] = (),
+        merge: Callable[[Path], object] | None = None,
+        **kwargs: Any,
     ) -> None:
         self.output_dir = Path(output_dir)
         self.cases = cases
+        self.merge = merge
         self.failures: dict[str, str] = {}  # of this process
         super().__init__(decollate=False, **kwargs)
         self.logger.setLevel(logging.WARNING)  # the progress bar says it better
@@ -117,6 +126,8 @@ class CaseEvaluator(SupervisedEvaluator):
         wait_for_others()
         if is_first_process():
             summary = write_summary(self.output_dir)
+            if self.merge is not None and any(self.output_dir.glob(f"*/{RESULT_NAME}")):
+                self.merge(self.output_dir)
             logger.info("Results: %s", summary)
         if self.failures:
             listed = "; ".join(f"{case}: {why}" for case, why in self.failures.items())

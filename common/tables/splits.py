@@ -50,6 +50,14 @@ def split_by_patient(
     return parts
 
 
+def first_of_each_patient(cases: Sequence[Case]) -> list[Case]:
+    """One case of each patient, the first in the list."""
+    first: dict[str, Case] = {}
+    for case in cases:
+        first.setdefault(patient_of(case), case)
+    return list(first.values())
+
+
 def patient_of(case: Case) -> str:
     """Who was scanned: the patient_id, or the case itself where it is unknown."""
     return case.get("patient_id") or case["case_id"]
