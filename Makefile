@@ -29,6 +29,7 @@ check: .venv         ## lint, format, types
 benchmark: .venv     ## the tables of benchmarks/README.md
 	$(PYTHON) -m benchmarks.preprocessing
 	$(PYTHON) -m benchmarks.inference
+	$(PYTHON) -m benchmarks.wholebody
 	$(PYTHON) -m benchmarks.end_to_end
 help:                ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
