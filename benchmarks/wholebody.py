@@ -25,7 +25,7 @@ import argparse
 import json
 import math
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,6 @@ from common.inferers.streaming import StreamingInferer
 
 from .protocol import (
     Sample,
-    Summary,
     fresh_process,
     interleave,
     load_note,
@@ -59,10 +58,15 @@ ROI = (96, 160, 160)
 OVERLAP = 0.5
 CLASSES = 118
 STITCHED = ((150, CLASSES), (300, CLASSES), (300, 24), (600, CLASSES))  # rows, classes
-SCANNED = (((300, 240, 240), 0.5), ((600, 512, 512), 0.25))  # voxels, overlap
+STITCHING = ("streaming", "monai")
+SCANNED = {
+    "300 x 240 x 240, overlap 0.5": ((300, 240, 240), 0.5),
+    "600 x 512 x 512, overlap 0.25": ((600, 512, 512), 0.25),
+}
 FITS_GB = 10.0  # of MONAI's logits and their argmax, on the machine of the record
 MODULE = "benchmarks.wholebody"
 Call = Callable[[], Any]
+Series = tuple[dict[str, list[Sample]], dict[str, Any]]
 
 
 def published(init_filters: int = 32) -> SegResNetDS:
@@ -153,24 +157,37 @@ def measure_window(name: str, quick: bool) -> Sample:
 
 @torch.inference_mode()
 def measure_stitch(name: str, rows: int, num_classes: int, folder: Path) -> Sample:
-    """A whole scan through a network that costs nothing."""
+    """A whole scan through a network that costs nothing; its labels are left in the folder."""
     network, image = light(num_classes), noise(rows, 240, 240)
     inferer = StreamingInferer(roi_size=ROI, overlap=OVERLAP, precision="fp32", progress=False)
+    kept: list[Tensor] = []
+
+    def monai() -> Tensor:
+        logits = sliding_window_inference(
+            image, ROI, 1, network, overlap=OVERLAP, mode="gaussian"
+        )  # fmt: skip
+        kept.append(logits)
+        labels: Tensor = logits.argmax(dim=1).to(torch.uint8)
+        return labels
+
     calls: dict[str, Call] = {
         "streaming": lambda: inferer(image, network)["labels"],
-        "monai": lambda: sliding_window_inference(
-            image, ROI, 1, network, overlap=OVERLAP, mode="gaussian"
-        ).argmax(dim=1).to(torch.uint8),
-    }  # fmt: skip
+        "monai": monai,
+    }
     labels, sample = timed(calls[name])
     np.save(folder / f"{name}_{rows}_{num_classes}.npy", labels.numpy())
+    for logits in kept:
+        best = torch.cat(
+            [row.topk(2, dim=1).values for row in torch.split(logits, 1, dim=2)], dim=2
+        )
+        np.save(folder / f"margin_{rows}_{num_classes}.npy", (best[:, 0] - best[:, 1]).numpy())
     return sample
 
 
-def measure_scan(number: int, quick: bool) -> Sample:
+def measure_scan(name: str, quick: bool) -> Sample:
     """A whole scan through the published architecture, ours alone."""
     network = published(init_filters=4 if quick else 32)
-    size, overlap = SCANNED[number]
+    size, overlap = SCANNED[name]
     image = noise(*([48] * 3 if quick else size))
     inferer = StreamingInferer(
         roi_size=[32] * 3 if quick else ROI, overlap=overlap, precision="bf16", progress=False
@@ -183,7 +200,7 @@ def measure_scan(number: int, quick: bool) -> Sample:
 # ---------------------------------------------------------------- the series
 
 
-def window_series(rounds: int, quick: bool) -> dict[str, Any]:
+def window_series(rounds: int, quick: bool) -> Series:
     """One window, each way."""
     flags = ["--quick"] if quick else []
     names = [name for name in WINDOW if not (quick and name.endswith(("compile", "openvino")))]
@@ -195,45 +212,42 @@ def window_series(rounds: int, quick: bool) -> dict[str, Any]:
         for sample in rows:
             error = np.abs(np.array(sample.pop("logits")) - wanted).max()
             sample["relative_error"] = float(error / np.abs(wanted).max())
-    return {"window": {name: summarize(rows) for name, rows in window.items()}}
+    return window, {}
 
 
-def stitch_series(rounds: int, quick: bool) -> dict[str, Any]:
+def stitch_series(rounds: int, quick: bool) -> Series:
     """Whole scans through a network that costs nothing, by length and classes."""
-    stitch: dict[str, dict[str, Summary]] = {}
-    different: dict[str, int] = {}
+    found: dict[str, list[Sample]] = {}
+    different: dict[str, dict[str, float]] = {}
     with tempfile.TemporaryDirectory() as temporary:
-        for num_rows, classes in STITCHED[:1] if quick else STITCHED:
+        for num_rows, classes in ((24, 8),) if quick else STITCHED:
             key = f"{num_rows} rows, {classes} classes"
             ways = ["streaming"] + ["monai"] * (
                 2 * logits_gb((num_rows, 240, 240), classes) < FITS_GB
             )
             size = ("--rows", num_rows, "--classes", classes, "--folder", temporary)
             samples = interleave(ways, rounds, partial(_stitch, size))
-            stitch[key] = {way: summarize(rows) for way, rows in samples.items()}
+            found |= {f"{key}, {way}": rows for way, rows in samples.items()}
             if len(ways) == 2:
-                streamed, plain = (
-                    np.load(Path(temporary) / f"{way}_{num_rows}_{classes}.npy") for way in ways
+                streamed, plain, margin = (
+                    np.load(Path(temporary) / f"{name}_{num_rows}_{classes}.npy")
+                    for name in (*ways, "margin")
                 )
-                different[key] = int((streamed != plain).sum())
-    return {"stitch": stitch, "voxels_with_another_label": different}
+                other = (streamed != plain)[0]
+                different[key] = {
+                    "voxels": int(other.sum()),
+                    "largest_margin": float(margin[0][other].max(initial=0)),
+                }
+    return found, {"another_label": different}
 
 
-def scan_series(_rounds: int, quick: bool) -> dict[str, Any]:
+def scan_series(_rounds: int, quick: bool) -> Series:
     """Whole scans through the published architecture, once each."""
     flags = ["--quick"] if quick else []
-    found = {}
-    for number, (size, overlap) in enumerate(SCANNED[:1] if quick else SCANNED):
-        key = f"{' x '.join(map(str, size))}, overlap {overlap}"
-        samples = interleave(
-            [key],
-            1,
-            lambda _name, _, number=number: fresh_process(MODULE, "--scan", number, *flags),
-        )
-        found[key] = summarize(samples[key]) | {
-            "monai_logits_mb": logits_gb(size, CLASSES) * 1e9 / 2**20
-        }
-    return {"scan": found}
+    names = list(SCANNED)[:1] if quick else list(SCANNED)
+    return interleave(
+        names, 1, lambda name, _: fresh_process(MODULE, "--scan", name, *flags)
+    ), {}  # fmt: skip
 
 
 PARTS = {"window": window_series, "stitch": stitch_series, "scan": scan_series}
@@ -243,9 +257,29 @@ def _stitch(size: tuple[object, ...], way: str, _number: int) -> Sample:
     return fresh_process(MODULE, "--stitch", way, *size)
 
 
+def measure(parts: Sequence[str], rounds: int, quick: bool, earlier: dict[str, Any]) -> Any:
+    """The record: of `parts` anew, of the others as it was."""
+    samples: dict[str, list[Sample]] = dict(earlier.get("samples", {}))
+    record = earlier | {"machine": machine("openvino") | {"threads": torch.get_num_threads()}}
+    for part in parts:
+        found, extra = PARTS[part](rounds, quick)
+        samples = {key: rows for key, rows in samples.items() if not key.startswith(f"{part}, ")}
+        samples |= {f"{part}, {name}": rows for name, rows in found.items()}
+        record |= extra
+    summaries = {name: summarize(rows) for name, rows in samples.items()}
+    return record | {"rounds": rounds, "median_min_max": summaries, "samples": samples}
+
+
 def table(record: dict[str, Any]) -> str:
     """The record as README.md holds it."""
-    window: dict[str, Summary] = record["window"]
+    window, stitch, scan = (
+        {
+            name.removeprefix(f"{part}, "): row
+            for name, row in record["median_min_max"].items()
+            if name.startswith(f"{part}, ")
+        }
+        for part in PARTS
+    )
     base, cheap = window["plain_fp32"], window["plain_autocast"]
     rows = [
         [
@@ -258,41 +292,36 @@ def table(record: dict[str, Any]) -> str:
     ]  # fmt: skip
     header = ["one window", "wall s", "CPU s", "x plain wall, CPU", "x cheap fix wall, CPU"]
     parts = [markdown([*header, "peak MB", "largest error, relative"], rows)]
-    rows = [
-        [key, NAMES[way], spread(row, "wall_s"), f"{row['peak_mb'][0]:.0f}"]
-        for key, ways in record["stitch"].items()
-        for way, row in ways.items()
-    ]
-    rows += [
-        [key, "MONAI's logits alone would take", "", f"{_need_mb(key):.0f}"]
-        for key, ways in record["stitch"].items()
-        if "monai" not in ways
-    ]
+    rows = []
+    for num_rows, classes in STITCHED:
+        key = f"{num_rows} rows, {classes} classes"
+        ways = {way: stitch[f"{key}, {way}"] for way in STITCHING if f"{key}, {way}" in stitch}
+        rows += [
+            [key, NAMES[way], spread(row, "wall_s"), f"{row['peak_mb'][0]:.0f}"]
+            for way, row in ways.items()
+        ]
+        if "monai" not in ways:
+            need_mb = logits_gb((num_rows, 240, 240), classes) * 1e9 / 2**20
+            rows.append([key, "MONAI's logits alone would take", "", f"{need_mb:.0f}"])
     parts.append(markdown(["stitching", "way", "wall s", "peak MB"], rows))
-    labels = record["voxels_with_another_label"]
-    parts.append("Voxels with another label: " + "; ".join(f"{k}: {n}" for k, n in labels.items()))
+    labels = "; ".join(
+        f"{key}: {found['voxels']}"
+        + f", between logits at most {found['largest_margin']:.0e} apart" * bool(found["voxels"])
+        for key, found in record["another_label"].items()
+    )
+    parts.append(f"Voxels with another label than MONAI's: {labels}.")
     rows = [
         [
-            key, f"{row['num_windows'][0]:.0f}", f"{row['wall_s'][0]:.0f}",
-            f"{row['peak_mb'][0]:.0f}", f"{row['monai_logits_mb']:.0f}",
+            name, f"{row['num_windows'][0]:.0f}", f"{row['wall_s'][0]:.0f}",
+            f"{row['peak_mb'][0]:.0f}", f"{logits_gb(SCANNED[name][0], CLASSES) * 1e9 / 2**20:.0f}",
         ]
-        for key, row in record["scan"].items()
+        for name, row in scan.items()
     ]  # fmt: skip
-    header = [
-        "whole scan, ours, bf16, eager",
-        "windows",
-        "wall s",
-        "peak MB beyond weights and scan",
-    ]
-    parts.append(markdown([*header, "MONAI's logits alone, MB"], rows))
-    grown = [row for ways in record["stitch"].values() for row in ways.values()]
-    parts.append(load_note([*window.values(), *grown]))
+    header = ["whole scan, ours, bf16, eager", "windows", "wall s"]
+    header += ["peak MB beyond weights and scan", "MONAI's logits alone, MB"]
+    parts.append(markdown(header, rows))
+    parts.append(load_note(record["median_min_max"].values()))
     return "\n\n".join(parts)
-
-
-def _need_mb(key: str) -> float:
-    rows, classes = (int(part.split()[0]) for part in key.split(","))
-    return logits_gb((rows, 240, 240), classes) * 1e9 / 2**20
 
 
 def main() -> None:
@@ -302,9 +331,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="tiny sizes: see that it works")
     parser.add_argument("--table", action="store_true", help="print the recorded table")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
-    for option in ("--window", "--stitch"):
+    for option in ("--window", "--stitch", "--scan"):
         parser.add_argument(option, help=argparse.SUPPRESS)
-    parser.add_argument("--scan", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--rows", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--classes", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
@@ -316,13 +344,11 @@ def main() -> None:
     elif given.stitch:
         sample = measure_stitch(given.stitch, given.rows, given.classes, given.folder)
         print(json.dumps(sample))
-    elif given.scan is not None:
+    elif given.scan:
         print(json.dumps(measure_scan(given.scan, given.quick)))
     else:
-        record: dict[str, Any] = {} if set(given.parts) == set(PARTS) else read_results("wholebody")
-        record |= {"machine": machine("openvino") | {"threads": torch.get_num_threads()}}
-        for part in given.parts:
-            record |= PARTS[part](given.rounds, given.quick) | {f"{part}_rounds": given.rounds}
+        earlier = {} if set(given.parts) == set(PARTS) else read_results("wholebody")
+        record = measure(given.parts, given.rounds, given.quick, earlier)
         write_results("wholebody", record, quick=given.quick)
         if not given.quick:
             print(table(record))

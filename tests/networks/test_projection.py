@@ -1,6 +1,7 @@
 """Heads behind an encoder: the published projection, and what reaches the loss."""
 
 import zlib
+from functools import partial
 
 import numpy as np
 import pytest
@@ -20,8 +21,8 @@ def encoder():
     return SegResEncoder(spatial_dims=3, in_channels=1, init_filters=4, blocks_down=[1, 1, 1])
 
 
-def projected(encoder, **heads):
-    head = ProjectionHead(in_features=16, hidden_features=8, out_features=6)
+def projected(encoder, *, embedding=6, **heads):
+    head = ProjectionHead(in_features=16, hidden_features=16, out_features=embedding)
     return ProjectedEncoder(encoder, projection_head=head, **heads)
 
 
@@ -72,15 +73,18 @@ def test_predictions_come_with_embeddings(encoder):
 
 @pytest.mark.parametrize(
     ("loss", "head"),
-    [(NTXentLoss(), None), (SimSiamLoss(), PredictionHead(features=6, hidden_features=2))],
+    [
+        (NTXentLoss(), None),
+        (SimSiamLoss(), partial(PredictionHead, features=16, hidden_features=8)),
+    ],
     ids=["NT-Xent", "SimSiam"],
 )
 def test_monais_trainer_lowers_the_loss(encoder, loss, head):
-    network = projected(encoder, prediction_head=head)
+    network = projected(encoder, embedding=16, prediction_head=head and head())
     losses = []
     trainer = SupervisedTrainer(
-        device="cpu", max_epochs=8, train_data_loader=[{"image": views()}], network=network,
-        optimizer=torch.optim.AdamW(network.parameters(), lr=1e-2), loss_function=loss,
+        device="cpu", max_epochs=20, train_data_loader=[{"image": views()}], network=network,
+        optimizer=torch.optim.AdamW(network.parameters(), lr=3e-3), loss_function=loss,
         decollate=False,
     )  # fmt: skip
     trainer.add_event_handler(
