@@ -30,6 +30,12 @@ def safe_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9.-]+", "_", plain).strip("._-")[:LONGEST_NAME] or "case"
 
 
+def natural_order(name: str) -> tuple[list[tuple[bool, int, str]], str]:
+    """Sort key in which digits count as numbers: case_9 before case_10."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return [(not p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts], name
+
+
 def unique_names(candidates: Sequence[Sequence[str]]) -> list[str]:
     """Give every case a name of its own.
 

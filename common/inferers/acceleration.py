@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from monai.inferers import Inferer
 from monai.networks.nets.segresnet_ds import SegResBlock
 from torch import Tensor, nn
 from torch.fx.experimental.optimization import fuse
@@ -113,6 +114,40 @@ def weights_state(network: nn.Module) -> tuple[nn.Module, list[int]]:
     """
     tensors = network.state_dict().values()
     return network, [0 if each.is_inference() else each._version for each in tensors]
+
+
+class AcceleratedInferer(Inferer):
+    """What inferers share that run a part of a network accelerated.
+
+    Args:
+        device: Where the network runs; decides what `auto` precision is.
+        precision: `auto`, `fp32` or `bf16`; of that part.
+        backend: `eager`, `compile` or `openvino`.
+
+    Raises:
+        InputError: If the device cannot compute so.
+    """
+
+    def __init__(self, *, device: torch.device | str, precision: str, backend: str) -> None:
+        super().__init__()
+        self.precision = choose_precision(precision, torch.device(device))
+        self.backend = choose_backend(backend, torch.device(device))
+        self._ready_for: tuple[nn.Module, list[int]] | None = None
+        self._encoder: Encoder | None = None
+
+    def part(self, network: nn.Module) -> nn.Module:
+        """The part of a network that is to be fast."""
+        raise NotImplementedError
+
+    def accelerated(self, network: nn.Module, device: torch.device) -> Encoder:
+        """That part, accelerated; anew only where it is another network or other weights."""
+        state = weights_state(network)
+        if self._encoder is None or self._ready_for != state:
+            self._encoder = accelerate(
+                self.part(network), precision=self.precision, backend=self.backend, device=device
+            )
+            self._ready_for = state
+        return self._encoder
 
 
 def fold_norms(network: nn.Module) -> nn.Module:

@@ -10,18 +10,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F  # noqa: N812 - torch's own name
-from monai.data.utils import dense_patch_slices
-from monai.inferers import Inferer
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import InputError
 from ..parallel import is_first_process
-from .acceleration import Encoder, accelerate, choose_backend, choose_precision, weights_state
+from .acceleration import AcceleratedInferer, Encoder
+from .windows import Window, Windowing, at_least_one, checked_scan
 
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda vectors: vectors.mean(dim=0),
@@ -30,10 +29,8 @@ POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 """How windows `(N, F)` become one vector `(F,)`, number by number."""
 
-Window = tuple[slice, slice, slice]
 
-
-class EmbeddingInferer(Inferer):
+class EmbeddingInferer(AcceleratedInferer):
     """Embed a scan.
 
     Published for CT-FM (arXiv:2501.09001): the whole scan, or windows without overlap whose
@@ -72,31 +69,17 @@ class EmbeddingInferer(Inferer):
         backend: str = "eager",
         progress: bool = True,
     ) -> None:
-        super().__init__()
-        self.roi_size = None if roi_size is None else tuple(int(n) for n in roi_size)
-        if self.roi_size is not None and (len(self.roi_size) != 3 or min(self.roi_size) < 1):
-            msg = f"roi_size must be three numbers of voxels, got {roi_size}; take the card's"
-            raise InputError(msg)
-        overlaps = [overlap] * 3 if isinstance(overlap, int | float) else list(overlap)
-        if len(overlaps) != 3 or not all(0 <= share < 1 for share in overlaps):
-            msg = f"overlap must be from 0 up to but below 1, got {overlap}; 0 is fastest"
-            raise InputError(msg)
+        super().__init__(device=device, precision=precision, backend=backend)
         if pooling not in POOLINGS:
             msg = f"pooling must be one of {', '.join(POOLINGS)}, got {pooling!r}; use mean"
             raise InputError(msg)
-        if windows_at_once < 1:
-            msg = f"windows_at_once must be 1 or more, got {windows_at_once}; 1 takes least memory"
-            raise InputError(msg)
-        self.overlap = tuple(float(share) for share in overlaps)
+        at_least_one(windows_at_once=windows_at_once)
+        self.whole = roi_size is None
+        self.windowing = Windowing.checked(roi_size or (1, 1, 1), overlap, empty_below)
         self.pooling = pooling
-        self.empty_below = empty_below
         self.keep_windows = keep_windows
         self.windows_at_once = windows_at_once
-        self.precision = choose_precision(precision, torch.device(device))
-        self.backend = choose_backend(backend, torch.device(device))
         self.progress = progress
-        self._ready_for: tuple[nn.Module, list[int]] | None = None
-        self._encoder: Encoder | None = None
 
     @torch.inference_mode()
     def __call__(
@@ -120,21 +103,20 @@ class EmbeddingInferer(Inferer):
             InputError: If every window is empty.
         """
         start = time.perf_counter()
-        image = inputs.as_subclass(Tensor)
-        if image.dim() != 5 or image.shape[:2] != (1, 1):
-            msg = f"image must be one scan (1, 1, D, H, W), got {list(image.shape)}; pass one"
-            raise ValueError(msg)
-        size = cast(tuple[int, int, int], self.roi_size or tuple(image.shape[2:]))
-        padded, before = _pad(image, size)
-        windows = _windows(padded, size, self.overlap)
-        full = [window for window in windows if self._has_something(padded, window)]
+        image = checked_scan(inputs)
+        cut = self.windowing
+        if self.whole:
+            cut = replace(cut, size=cast(tuple[int, int, int], tuple(image.shape[2:])))
+        padded, before = cut.pad(image)
+        windows = cut.places(padded)
+        full = cut.full(padded, windows)
         if not full:
             msg = (
-                f"image must have a voxel above {self.empty_below} (empty_below), got at most "
+                f"image must have a voxel above {cut.empty_below} (empty_below), got at most "
                 f"{float(image.max()):g}; lower the foreground level or check that this is a CT"
             )
             raise InputError(msg)
-        vectors = self._encode(padded, full, self._prepare(network, image.device))
+        vectors = self._encode(padded, full, self.accelerated(network, image.device))
         outputs: dict[str, Any] = {
             "embedding": POOLINGS[self.pooling](vectors)[None],
             "pooling": self.pooling,
@@ -147,12 +129,9 @@ class EmbeddingInferer(Inferer):
             outputs["centres_voxel"] = torch.tensor(middle, dtype=torch.float64) - torch.tensor(
                 before, dtype=torch.float64
             )
-            outputs["window_size"] = size
+            outputs["window_size"] = cut.size
         outputs["inference_s"] = time.perf_counter() - start
         return outputs
-
-    def _has_something(self, image: Tensor, window: Window) -> bool:
-        return self.empty_below is None or bool(image[:, :, *window].amax() > self.empty_below)
 
     def _encode(self, image: Tensor, windows: list[Window], encoder: Encoder) -> Tensor:
         """Vectors `(N, F)` of windows, in their order."""
@@ -175,14 +154,9 @@ class EmbeddingInferer(Inferer):
                 batch += batch[-1:] * (min(self.windows_at_once, len(windows)) - len(batch))
             yield batch
 
-    def _prepare(self, network: nn.Module, device: torch.device) -> Encoder:
-        state = weights_state(network)
-        if self._encoder is None or self._ready_for != state:
-            self._encoder = accelerate(
-                LastMap(network), precision=self.precision, backend=self.backend, device=device
-            )
-            self._ready_for = state
-        return self._encoder
+    def part(self, network: nn.Module) -> nn.Module:
+        """The encoder up to its last map."""
+        return LastMap(network)
 
 
 class LastMap(nn.Module):
@@ -200,21 +174,3 @@ class LastMap(nn.Module):
         """The last map `(n, F, ...)` of images `(n, 1, d, h, w)`."""
         maps = self.encoder(images)
         return cast(Tensor, maps[-1] if isinstance(maps, list | tuple) else maps)
-
-
-def _pad(image: Tensor, size: Sequence[int]) -> tuple[Tensor, list[int]]:
-    """The scan, no smaller than a window, and how many voxels came before its own."""
-    missing = [max(wanted - n, 0) for wanted, n in zip(size, image.shape[2:], strict=True)]
-    before = [n // 2 for n in missing]
-    sides = [n for m, b in zip(missing[::-1], before[::-1], strict=True) for n in (b, m - b)]
-    return (F.pad(image, sides) if any(sides) else image), before
-
-
-def _windows(image: Tensor, size: Sequence[int], overlap: Sequence[float]) -> list[Window]:
-    """MONAI's windows over a scan `(1, 1, D, H, W)` that is no smaller than one."""
-    shape = tuple(image.shape[2:])
-    step = [
-        wanted if wanted == n else max(int(wanted * (1 - share)), 1)
-        for wanted, n, share in zip(size, shape, overlap, strict=True)
-    ]
-    return cast(list[Window], dense_patch_slices(shape, tuple(size), step))

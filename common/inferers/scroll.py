@@ -9,15 +9,14 @@ import time
 from typing import Any
 
 import torch
-from monai.inferers import Inferer
 from torch import Tensor, nn
 
 from ..networks.ct_scroll import ScrollClassifier
 from ..networks.slice_encoder import slices_to_triplets
-from .acceleration import Encoder, accelerate, choose_backend, choose_precision, weights_state
+from .acceleration import AcceleratedInferer
 
 
-class ScrollInferer(Inferer):
+class ScrollInferer(AcceleratedInferer):
     """Encode a scan's triplets fast, classify it, and say which triplets mattered.
 
     Args:
@@ -40,13 +39,9 @@ class ScrollInferer(Inferer):
         relevance: bool = True,
         attention_maps: bool = False,
     ) -> None:
-        super().__init__()
-        self.precision = choose_precision(precision, torch.device(device))
-        self.backend = choose_backend(backend, torch.device(device))
+        super().__init__(device=device, precision=precision, backend=backend)
         self.relevance = relevance
         self.attention_maps = attention_maps
-        self._ready_for: tuple[nn.Module, list[int]] | None = None
-        self._encoder: Encoder | None = None
 
     @torch.inference_mode()
     def __call__(
@@ -79,7 +74,7 @@ class ScrollInferer(Inferer):
         Triplets that hold one value throughout, as padding does, all give the same features and
         are encoded once.
         """
-        encoder = self._prepare(network, volume.device)
+        encoder = self.accelerated(network, volume.device)
         pictures = slices_to_triplets(volume)
         flat = pictures.reshape(pictures.shape[0], -1)
         empty = flat.amin(dim=1) == flat.amax(dim=1)
@@ -95,17 +90,9 @@ class ScrollInferer(Inferer):
         parts = [encoder(pictures[part]).mean(dim=(2, 3)) for part in wanted.split(chunk)]
         return torch.cat(parts)[place].reshape(volume.shape[0], -1, parts[0].shape[-1])
 
-    def _prepare(self, network: ScrollClassifier, device: torch.device) -> Encoder:
-        state = weights_state(network)
-        if self._encoder is None or self._ready_for != state:
-            self._encoder = accelerate(
-                network.encoder,
-                precision=self.precision,
-                backend=self.backend,
-                device=device,
-            )
-            self._ready_for = state
-        return self._encoder
+    def part(self, network: nn.Module) -> nn.Module:
+        """The slice encoder."""
+        return network.get_submodule("encoder")
 
 
 def triplet_relevance(network: ScrollClassifier, features: Tensor) -> Tensor:

@@ -20,23 +20,20 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name
-from monai.data.utils import compute_importance_map, dense_patch_slices
-from monai.inferers import Inferer
+from monai.data.utils import compute_importance_map
 from monai.networks.nets import SegResNetDS
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..errors import InputError
 from ..parallel import is_first_process
-from .acceleration import Encoder, accelerate, choose_backend, choose_precision, weights_state
+from .acceleration import AcceleratedInferer, Encoder
+from .windows import Window, Windowing, at_least_one, checked_scan
 
 _SCORES_AT_ONCE = 32 * 2**20  # numbers in the scores of all classes held at a time, 128 MiB
 _SAME = 1e-4  # relative to the largest logit: how alike a split network must be
 
-Window = tuple[slice, slice, slice]
 
-
-class StreamingInferer(Inferer):
+class StreamingInferer(AcceleratedInferer):
     """Label a scan window by window.
 
     Args:
@@ -73,29 +70,13 @@ class StreamingInferer(Inferer):
         backend: str = "eager",
         progress: bool = True,
     ) -> None:
-        super().__init__()
-        self.roi_size = tuple(int(n) for n in roi_size)
-        overlaps = [overlap] * 3 if isinstance(overlap, int | float) else list(overlap)
-        if len(overlaps) != 3 or not all(0 <= share < 1 for share in overlaps):
-            msg = f"overlap must be from 0 up to but below 1, got {overlap}; 0.5 is a good choice"
-            raise InputError(msg)
-        if len(self.roi_size) != 3 or min(self.roi_size) < 1:
-            msg = f"roi_size must be three numbers of voxels, got {roi_size}; take the card's"
-            raise InputError(msg)
-        for name, number in (("refine", refine), ("windows_at_once", windows_at_once)):
-            if number < 1:
-                msg = f"{name} must be 1 or more, got {number}; 1 takes least memory"
-                raise InputError(msg)
-        self.overlap = tuple(float(share) for share in overlaps)
+        super().__init__(device=device, precision=precision, backend=backend)
+        at_least_one(refine=refine, windows_at_once=windows_at_once)
+        self.windowing = Windowing.checked(roi_size, overlap, empty_below)
         self.sigma_scale = sigma_scale
-        self.empty_below = empty_below
         self.refine = refine
         self.windows_at_once = windows_at_once
-        self.precision = choose_precision(precision, torch.device(device))
-        self.backend = choose_backend(backend, torch.device(device))
         self.progress = progress
-        self._ready_for: tuple[nn.Module, list[int]] | None = None
-        self._body: Encoder | None = None
         self._head: nn.Conv3d | None = None
 
     def __call__(
@@ -115,8 +96,10 @@ class StreamingInferer(Inferer):
         start = time.perf_counter()
         size = [(n - 1) * self.refine + 1 for n in inputs.shape[2:]]
         labels = torch.zeros((1, *size), dtype=torch.uint8)
-        run = _Run(inputs.as_subclass(Tensor), self)
-        for first, slab in run.labels(*self._prepare(network, inputs.device)):
+        run = _Run(checked_scan(inputs), self)
+        body = self.accelerated(network, inputs.device)
+        assert self._head is not None
+        for first, slab in run.labels(body, self._head):
             labels[0, first : first + slab.shape[0]] = slab.cpu()
         return {
             "labels": labels,
@@ -126,39 +109,23 @@ class StreamingInferer(Inferer):
             "inference_s": time.perf_counter() - start,
         }
 
-    def _prepare(self, network: nn.Module, device: torch.device) -> tuple[Encoder, nn.Conv3d]:
-        state = weights_state(network)
-        if self._body is None or self._head is None or self._ready_for != state:
-            body, self._head = split_head(network)
-            self._body = accelerate(
-                body, precision=self.precision, backend=self.backend, device=device
-            )
-            self._ready_for = state
-        return self._body, self._head
+    def part(self, network: nn.Module) -> nn.Module:
+        """All but the last layer, which is kept."""
+        body, self._head = split_head(network)
+        return body
 
 
 class _Run:
     """One scan on its way through the windows."""
 
     def __init__(self, image: Tensor, how: StreamingInferer) -> None:
-        if image.dim() != 5 or image.shape[:2] != (1, 1):
-            msg = f"image must be one scan (1, 1, D, H, W), got {list(image.shape)}; pass one"
-            raise ValueError(msg)
         self.how = how
         self.size = tuple(image.shape[2:])
-        missing = [max(r - n, 0) for r, n in zip(how.roi_size, self.size, strict=True)]
-        before = [n // 2 for n in missing]
-        pad = [n for m, b in zip(missing[::-1], before[::-1], strict=True) for n in (b, m - b)]
-        self.image = F.pad(image, pad) if any(pad) else image
+        self.image, before = how.windowing.pad(image)
         self.inner = tuple(slice(b, b + n) for b, n in zip(before, self.size, strict=True))
-        padded = tuple(self.image.shape[2:])
-        step = [
-            r if r == n else max(int(r * (1 - share)), 1)
-            for r, n, share in zip(how.roi_size, padded, how.overlap, strict=True)
-        ]
-        self.windows: list[Window] = dense_patch_slices(padded, how.roi_size, step)
+        self.windows = how.windowing.places(self.image)
         self.importance = compute_importance_map(
-            how.roi_size, mode="gaussian", sigma_scale=how.sigma_scale, device=image.device
+            how.windowing.size, mode="gaussian", sigma_scale=how.sigma_scale, device=image.device
         )
         self.num_empty = 0
 
@@ -189,7 +156,7 @@ class _Run:
     def _blended(self, body: Encoder, rows_at_once: int) -> Iterator[tuple[int, Tensor, Tensor]]:
         """The first row, features `(rows, F, H, W)`, and 1 where a window lay `(rows, 1, H, W)`."""
         depth, height, width = self.image.shape[2:]
-        d = self.how.roi_size[0]
+        d = self.how.windowing.size[0]
         weight = torch.zeros((d, height, width), device=self.image.device)
         features: Tensor | None = None
         top = 0  # row of the padded scan that the buffers begin with
@@ -220,13 +187,11 @@ class _Run:
 
     def _batches(self, windows: list[Window], skip: Callable[[int], Any]) -> Iterator[list[Window]]:
         """Windows with something in them, so many at once."""
-        if self.how.empty_below is not None:
-            full = [w for w in windows if self.image[:, :, *w].amax() > self.how.empty_below]
-            self.num_empty += len(windows) - len(full)
-            skip(len(windows) - len(full))
-            windows = full
-        for start in range(0, len(windows), self.how.windows_at_once):
-            yield windows[start : start + self.how.windows_at_once]
+        full = self.how.windowing.full(self.image, windows)
+        self.num_empty += len(windows) - len(full)
+        skip(len(windows) - len(full))
+        for start in range(0, len(full), self.how.windows_at_once):
+            yield full[start : start + self.how.windows_at_once]
 
     def _final(
         self, features: Tensor | None, weight: Tensor, num_rows: int, top: int, rows_at_once: int

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from ..case import Case
 from ..errors import InputError
-from ..results.schema import FAILURE_NAME, RESULT_NAME, CaseResult, check_case_result
+from ..results.case_result import read_case_result
+from ..results.schema import FAILURE_NAME, RESULT_NAME, CaseResult
 from ..tables.csv_table import number, read_table
 
 _ID_COLUMNS = ("case_id", "VolumeName")
@@ -97,7 +98,12 @@ def read_results(folder: str | Path) -> CaseTable:
             differ in their labels, thresholds or weights.
     """
     folder = Path(folder)
-    records = {path: _read_result(path) for path in sorted(folder.glob(f"*/{RESULT_NAME}"))}
+    records = {
+        path: read_case_result(
+            path, needs="probabilities", hint="only a classifier's results can be evaluated here"
+        )
+        for path in sorted(folder.glob(f"*/{RESULT_NAME}"))
+    }
     failed = {}
     for path in sorted(folder.glob(f"*/{FAILURE_NAME}")):
         try:
@@ -272,24 +278,6 @@ def _select(table: CaseTable, rows: Sequence[int]) -> CaseTable:
         values=table.values[list(rows)],
         patient_ids=[table.patient_ids[row] for row in rows],
     )
-
-
-def _read_result(path: Path) -> CaseResult:
-    """One result.json, checked."""
-    try:
-        record: CaseResult = json.loads(path.read_text("utf-8"))
-        check_case_result(record)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        msg = f"{path} must be a whole result, got: {reason}; run this case again"
-        raise InputError(msg) from error
-    if "probabilities" not in record["outputs"]:
-        msg = (
-            f"{path} must hold outputs.probabilities, got {', '.join(record['outputs']) or 'none'}"
-            "; only a classifier's results can be evaluated here"
-        )
-        raise InputError(msg)
-    return record
 
 
 def _thresholds(record: CaseResult) -> dict[str, float]:

@@ -12,7 +12,6 @@ Shapes: P patients, k ratings, F numbers per embedding.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..naming import natural_order
 from ..neighbours import Metric, checked_embeddings, nearest, unit_length
 from ..results.embedding_table import EmbeddingTable
 from .patient_bootstrap import mean_intervals
@@ -185,7 +185,7 @@ def retest_pairs(table: EmbeddingTable) -> tuple[list[str], list[str], list[str]
     for case, patient in zip(table.case_ids, table.patient_ids, strict=True):
         if patient is not None:
             scans.setdefault(patient, []).append(case)
-    pairs = [sorted(cases, key=_natural)[:2] for cases in scans.values() if len(cases) > 1]
+    pairs = [sorted(cases, key=natural_order)[:2] for cases in scans.values() if len(cases) > 1]
     if not pairs:
         msg = (
             f"embeddings must hold patients with two scans, got none among {len(table)} cases; "
@@ -214,8 +214,3 @@ def stability_of_table(
         num_bootstrap=num_bootstrap,
         seed=seed,
     )
-
-
-def _natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(not p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts], name

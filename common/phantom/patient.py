@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..errors import InputError
 from .lattice import Affine
 from .profile import CHEST, TORSO, Profile
 from .solids import rotation
@@ -33,8 +34,27 @@ CHEST_WIDTH_REFERENCE_MM = 290.0
 HEART_WIDTH_REFERENCE_MM = 114.5
 
 
+class Posed:
+    """Leads from the reference frame to the world's, by a `scale` and a `tilt_deg`."""
+
+    scale: tuple[float, float, float]
+    tilt_deg: tuple[float, float, float]
+
+    @property
+    def world_from_reference(self) -> Affine:
+        """`(4, 4)`: reference mm to world mm."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = rotation(self.tilt_deg) @ np.diag(self.scale)
+        return matrix
+
+    @property
+    def mean_scale(self) -> float:
+        """World mm per reference mm, on average."""
+        return float(np.prod(self.scale) ** (1 / 3))
+
+
 @dataclass(frozen=True)
-class Patient:
+class Patient(Posed):
     """One patient's body and how it was scanned.
 
     Attributes:
@@ -87,17 +107,17 @@ class Patient:
         """How the trunk changes with height."""
         return CHEST if self.region == "chest" else TORSO
 
-    @property
-    def world_from_reference(self) -> Affine:
-        """`(4, 4)`: reference mm to world mm."""
-        matrix = np.eye(4)
-        matrix[:3, :3] = rotation(self.tilt_deg) @ np.diag(self.scale)
-        return matrix
 
-    @property
-    def mean_scale(self) -> float:
-        """World mm per reference mm, on average."""
-        return float(np.prod(self.scale) ** (1 / 3))
+def checked_seed(seed: int) -> int:
+    """The seed of a patient.
+
+    Raises:
+        InputError: If it is no whole number from 0 on.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
+        msg = f"seed must be a whole number from 0 on, got {seed!r}; see SEED_RANGES"
+        raise InputError(msg)
+    return int(seed)
 
 
 def draw_patient(seed: int, labels: Collection[str], region: str = "chest") -> Patient:

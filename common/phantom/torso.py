@@ -48,7 +48,7 @@ from .findings_mediastinum import (
     add_stomach_air,
 )  # fmt: skip
 from .grids import make_grid
-from .patient import TRUNK_REGIONS, Patient, draw_patient
+from .patient import TRUNK_REGIONS, Patient, checked_seed, draw_patient
 from .phantom import Phantom
 from .prevalence import draw_labels, known_labels
 from .scene import Lungs, Scene
@@ -120,13 +120,10 @@ def make_torso(
     Raises:
         InputError: If an argument is out of its range, or a label unknown.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        msg = f"seed must be a whole number from 0 on, got {seed!r}; see SEED_RANGES"
-        raise InputError(msg)
+    seed = checked_seed(seed)
     if region not in TRUNK_REGIONS:
         msg = f"region must be one of {', '.join(TRUNK_REGIONS)}, got {region!r}; choose one"
         raise InputError(msg)
-    seed = int(seed)
     if findings is None:
         labels = draw_labels(np.random.default_rng([seed, 0]), prevalence)
     else:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ..case import Case
+from ..errors import InputError
 from ..volume import Volume
 from .atomic import plain, remove, remove_partials, write_json
 from .schema import (
@@ -228,6 +229,31 @@ def write_failure(
     remove(folder / RESULT_NAME)
     write_json(folder / FAILURE_NAME, failure)
     return folder / FAILURE_NAME
+
+
+def read_case_result(path: str | Path, *, needs: str, hint: str) -> CaseResult:
+    """Read one `result.json`.
+
+    Args:
+        path: The file.
+        needs: An output that it must hold.
+        hint: What to do where it does not.
+
+    Raises:
+        InputError: If it is not a whole result with that output.
+    """
+    try:
+        record: CaseResult = json.loads(Path(path).read_text("utf-8"))
+        check_case_result(record)
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        msg = f"{path} must be a whole result, got: {reason}; run this case again"
+        raise InputError(msg) from error
+    if needs not in record["outputs"]:
+        found = ", ".join(record["outputs"]) or "none"
+        msg = f"{path} must hold outputs.{needs}, got {found}; {hint}"
+        raise InputError(msg)
+    return record
 
 
 def is_finished(folder: str | Path, fingerprint: str) -> bool:

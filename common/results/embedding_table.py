@@ -19,7 +19,6 @@ Shapes: N cases, F numbers per embedding.
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,8 +29,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..naming import natural_order
 from .atomic import json_text, replacing
-from .schema import RESULT_NAME, CaseResult, check_case_result
+from .case_result import read_case_result
+from .schema import RESULT_NAME, CaseResult
 
 TABLE_NAME = "embeddings.parquet"
 MADE_BY = b"ct_bundles"
@@ -118,8 +119,12 @@ def merge_embeddings(output_dir: str | Path) -> Path:
 
 def read_results(output_dir: str | Path) -> EmbeddingTable:
     """The embeddings of every `<case_id>/result.json` below a folder. Raises as above."""
-    paths = sorted(Path(output_dir).glob(f"*/{RESULT_NAME}"), key=_natural)
-    records = [_read_result(path) for path in paths]
+    paths = sorted(
+        Path(output_dir).glob(f"*/{RESULT_NAME}"),
+        key=lambda path: natural_order(path.parent.name),
+    )
+    hint = "keep an encoder's results in an output_dir of their own"
+    records = [read_case_result(path, needs="embedding", hint=hint) for path in paths]
     if not records:
         msg = (
             f"output_dir must hold embedded cases (<case_id>/{RESULT_NAME}), got none in "
@@ -252,34 +257,9 @@ def _read_parquet(path: Path) -> EmbeddingTable:
     )
 
 
-def _read_result(path: Path) -> CaseResult:
-    """One result.json, checked, with an embedding."""
-    try:
-        record: CaseResult = json.loads(path.read_text("utf-8"))
-        check_case_result(record)
-    except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        msg = f"{path} must be a whole result, got: {reason}; run this case again"
-        raise InputError(msg) from error
-    if "embedding" not in record["outputs"]:
-        msg = (
-            f"{path} must hold outputs.embedding, got {', '.join(record['outputs']) or 'none'}; "
-            "keep an encoder's results in an output_dir of their own"
-        )
-        raise InputError(msg)
-    return record
-
-
 def _distinct(case_ids: list[str], source: str | Path) -> list[str]:
     doubles = [name for name, count in Counter(case_ids).items() if count > 1]
     if doubles:
         msg = f"{source} must hold each case once, got {', '.join(doubles[:5])} again; mend it"
         raise InputError(msg)
     return case_ids
-
-
-def _natural(path: Path) -> tuple[list[tuple[bool, int, str]], str]:
-    """Sort key of a case's folder in which digits count as numbers, as in `summary.csv`."""
-    name = path.parent.name
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(not p.isdecimal(), int(p) if p.isdecimal() else 0, p) for p in parts], name

@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..naming import natural_order
 from .atomic import remove_partials, write_text
 from .schema import FAILURE_NAME, RESULT_NAME, check_case_result
 
@@ -66,7 +66,7 @@ def read_rows(output_dir: str | Path) -> list[dict[str, Any]]:
         path for name in (RESULT_NAME, FAILURE_NAME) for path in Path(output_dir).glob(f"*/{name}")
     ]
     rows = [_row(path) for path in found]
-    return sorted(rows, key=lambda row: (_natural(row["case_id"]), row["case_id"]))
+    return sorted(rows, key=lambda row: natural_order(row["case_id"]))
 
 
 def _row(path: Path) -> dict[str, Any]:
@@ -98,9 +98,3 @@ def _scalars(outputs: Mapping[str, Any]) -> dict[str, Any]:
     for label, finding in outputs.get("findings", {}).items():
         rounded[f"{label} positive"] = int(finding["positive"])
     return rounded
-
-
-def _natural(name: str) -> list[tuple[bool, int, str]]:
-    """Sort key in which digits count as numbers."""
-    parts = re.split(r"(\d+)", name.casefold())
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts]

@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import torch
+from torch.library import Library
 
 APP = Path(__file__).resolve().parent
 DEFAULTS = {
@@ -38,7 +39,7 @@ def declare_torchvision_operators() -> None:
 
     MONAI Label imports it to draw; its compiled operators are never called here.
     """
-    library = torch.library.Library("torchvision", "DEF")
+    library = Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
         library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
     globals()["_library"] = library  # the operators go when it does

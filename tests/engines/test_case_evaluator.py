@@ -46,12 +46,13 @@ def evaluate(tmp_path):
         done.append(write(data)["case_id"])
         return data
 
-    def run(listed, *, pending=None, num_workers=1):
+    def run(listed, *, pending=None, num_workers=1, merge=None):
         done.clear()
         dataset = CaseDataset(listed if pending is None else pending, prepare)
         engine = CaseEvaluator(
             output_dir=tmp_path,
             cases=listed,
+            merge=merge,
             device="cpu",
             val_data_loader=CaseLoader(dataset, num_workers=num_workers),
             network=torch.nn.Identity(),
@@ -75,6 +76,17 @@ def summary(tmp_path):
 def test_cases_are_run_in_order(evaluate, num_workers):
     evaluate(cases("a", "b", "c", "d"), num_workers=num_workers)
     assert evaluate.done == ["a", "b", "c", "d"]
+
+
+def test_what_is_finished_is_merged_once_whether_or_not_others_failed(evaluate, tmp_path):
+    merged = []
+    evaluate(cases("a"), merge=merged.append)
+    assert merged == []  # nothing is finished: these cases write no result
+    (tmp_path / "a").mkdir(exist_ok=True)
+    (tmp_path / "a" / "result.json").write_text("{}")
+    with pytest.raises(InputError, match="1 of 2 cases failed"):
+        evaluate(cases("b", "unlucky"), merge=merged.append)
+    assert merged == [tmp_path]
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from common.inferers import scroll
+from common.inferers import acceleration
 from common.inferers.scroll import ScrollInferer
 from common.networks.ct_scroll import ScrollClassifier
 
@@ -29,7 +29,7 @@ def test_last_chunk_is_filled_up_for_a_compiler(network, volume, monkeypatch, ba
     def fake(encoder, **_):
         return lambda pictures: seen.append(len(pictures)) or encoder(pictures)
 
-    monkeypatch.setattr(scroll, "accelerate", fake)
+    monkeypatch.setattr(acceleration, "accelerate", fake)
     inferer = ScrollInferer(precision="fp32", backend=backend, relevance=False)
     found = inferer(volume, network)["logits"]
     assert seen == sizes

@@ -47,7 +47,7 @@ def test_bf16_is_close_to_the_network(network, scan):
 def test_padding_is_encoded_once(network, scan):
     inferer = ScrollInferer(precision="fp32")
     seen = []
-    encoder = inferer._prepare(network, CPU)
+    encoder = inferer.accelerated(network, CPU)
     inferer._encoder = lambda pictures: (seen.append(len(pictures)), encoder(pictures))[1]
     features = inferer.encode(scan, network)
     assert sum(seen) == 8  # seven triplets of body, one for all padding

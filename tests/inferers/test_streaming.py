@@ -143,7 +143,7 @@ def test_stopping_in_the_middle_leaves_the_inferer_fit(network):
     image, calls = noise(48, 24, 24), []
     inferer = StreamingInferer(roi_size=(16, 24, 20), overlap=0.5)
     wanted = inferer(image, network)["labels"]
-    body = inferer._body
+    body = inferer._encoder
 
     def cancel(window):
         calls.append(window)
@@ -151,10 +151,10 @@ def test_stopping_in_the_middle_leaves_the_inferer_fit(network):
             raise KeyboardInterrupt
         return body(window)
 
-    inferer._body = cancel
+    inferer._encoder = cancel
     with pytest.raises(KeyboardInterrupt):
         inferer(image, network)
-    inferer._body = body
+    inferer._encoder = body
     assert torch.equal(inferer(image, network)["labels"], wanted)
 
 

@@ -5,24 +5,7 @@ import torch
 
 from common.case import CaseList, Rejection
 from common.errors import InputError
-from common.results.run_record import start_record, unfinished_cases
-
-
-@pytest.fixture
-def begin(tmp_path, tiny_card):
-    """Begin a run; settings can be changed by keyword."""
-    configs = tmp_path / "bundle" / "configs"
-    configs.mkdir(parents=True)
-    (configs / "metadata.json").write_text(json.dumps({"version": "1.2.3"}))
-
-    def run(**changes):
-        settings = {"card": tiny_card, "device": "cpu", "precision": "fp32", "backend": "eager"}
-        return start_record(
-            **{"output_dir": tmp_path / "out", **settings, **changes},
-            bundle_root=tmp_path / "bundle",
-        )
-
-    return run
+from common.results.run_record import unfinished_cases
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from common.results.embedding_table import (
     read_embeddings,
     write_embeddings,
 )
-from common.results.run_record import start_record
 from common.results.save_embedding import EMBEDDING_DEFINITIONS, SaveEmbeddingd
 
 # Network axes d, h, w run up, to the back and to the left, 3 x 1 x 2 mm, oblique about x.
@@ -30,20 +29,6 @@ AFFINE = np.array(
         [0, 0, 0, 1],
     ]
 )
-
-
-@pytest.fixture
-def begin(tmp_path, tiny_card):
-    configs = tmp_path / "bundle" / "configs"
-    configs.mkdir(parents=True)
-    (configs / "metadata.json").write_text(json.dumps({"version": "1.2.3"}))
-
-    def run(**changes):
-        settings = {"card": tiny_card, "device": "cpu", "precision": "fp32", "backend": "eager"}
-        settings["output_dir"] = tmp_path / "out"
-        return start_record(**{**settings, **changes}, bundle_root=tmp_path / "bundle")
-
-    return run
 
 
 @pytest.fixture

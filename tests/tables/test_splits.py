@@ -4,7 +4,7 @@ import pytest
 
 from common.case import Case
 from common.errors import InputError
-from common.tables.splits import split_by_patient
+from common.tables.splits import first_of_each_patient, split_by_patient
 
 THREE = {"train": 0.6, "validation": 0.2, "test": 0.2}
 
@@ -23,6 +23,13 @@ def test_no_patient_is_in_two_parts_and_no_case_is_lost():
     assert [len(part) for part in patients] == [12, 4, 4]
     assert not patients[0] & patients[1] | patients[0] & patients[2] | patients[1] & patients[2]
     assert sum(len(part) for part in parts.values()) == 60
+
+
+def test_each_patient_comes_first_once():
+    first = first_of_each_patient(cases_of(3))
+    assert [case["case_id"] for case in first] == ["p0_0", "p1_0", "p2_0"]
+    nameless = [Case(case_id=name, image="", format="nifti") for name in "ab"]
+    assert first_of_each_patient(nameless) == nameless
 
 
 def test_split_does_not_depend_on_the_order_of_cases():

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..lattice import Affine
-from ..patient import draw_patient
-from ..solids import rotation
+from ..patient import Posed, draw_patient
 
 _STREAM, _VARIANT_STREAM = 30, 31
 
@@ -49,7 +47,7 @@ class Variants:
 
 
 @dataclass(frozen=True)
-class Head:
+class Head(Posed):
     """One patient's head and how it was scanned.
 
     Attributes:
@@ -93,18 +91,6 @@ class Head:
     variants: Variants
     region: str = "head"
     contrast: bool = False
-
-    @property
-    def world_from_reference(self) -> Affine:
-        """`(4, 4)`: reference mm to world mm."""
-        matrix = np.eye(4)
-        matrix[:3, :3] = rotation(self.tilt_deg) @ np.diag(self.scale)
-        return matrix
-
-    @property
-    def mean_scale(self) -> float:
-        """World mm per reference mm, on average."""
-        return float(np.prod(self.scale) ** (1 / 3))
 
 
 def draw_head(seed: int) -> Head:

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import InputError
 from ...tables.head_findings import HEAD_FINDINGS
 from ...volume import Volume
+from ..patient import checked_seed
 from ..prevalence import draw_labels, known_labels
 from ..scene import side_of
 from .build import Head, draw_head
@@ -102,10 +102,7 @@ def make_head(
     Raises:
         InputError: If an argument is out of its range, or a finding unknown.
     """
-    if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
-        msg = f"seed must be a whole number from 0 on, got {seed!r}; see SEED_RANGES"
-        raise InputError(msg)
-    seed = int(seed)
+    seed = checked_seed(seed)
     if findings is None:
         labels = draw_head_findings(seed, prevalence)
     else:
