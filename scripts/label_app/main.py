@@ -22,6 +22,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import SimpleITK
 from fastapi import HTTPException
 from monailabel.datastore.dicom import DICOMWebDatastore
 from monailabel.datastore.utils.dicom import dicom_web_upload_dcm
@@ -32,6 +33,7 @@ from monailabel.interfaces.tasks.infer_v2 import InferTask, InferType
 logger = logging.getLogger(__name__)
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+MASKS = (".nii.gz", ".nii", ".nrrd", ".mha")  # the first is default
 CHOICES = {"weights": ["auto", "demo"], "device": ["auto", "cpu", "cuda"]}  # the first is default
 
 
@@ -70,12 +72,16 @@ class BundleTask(InferTask):
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Run the bundle on `request["image"]`: the mask's path if it makes one, and its result."""
+        wanted = request.get("result_extension") or MASKS[0]
+        if wanted not in MASKS:
+            reason = f"result_extension must be one of {', '.join(MASKS)}, got {wanted}"
+            raise HTTPException(status_code=422, detail=reason)
         with tempfile.TemporaryDirectory() as output_dir, self._one_at_a_time:
             self._run(str(request["image"]), output_dir, _options(request))
             (folder,) = (path.parent for path in Path(output_dir).glob("*/result.json"))
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             self._store(sorted(folder.glob("*.dcm")))
-            return self._keep(folder / "segmentation.nii.gz"), result
+            return self._keep(folder / "segmentation.nii.gz", request), result
 
     def _run(self, image: str, output_dir: str, options: list[str]) -> None:
         config = Path(self._bundle["path"]) / "configs" / "inference.json"
@@ -90,13 +96,21 @@ class BundleTask(InferTask):
             reason = ended.stderr.rpartition("error: ")[2].strip() or "the run gave no reason"
             raise HTTPException(status_code=422, detail=reason)
 
-    def _keep(self, mask: Path) -> str | None:
-        """Move a mask to where the server sends it from and deletes it; None if there is none."""
+    def _keep(self, mask: Path, request: Mapping[str, Any]) -> str | None:
+        """Put a mask where the server sends it from and deletes it; None if there is none.
+
+        A client may ask for another `result_extension`, as OHIF does for `.nrrd`.
+        """
         if not mask.is_file():
             return None
-        handle, kept = tempfile.mkstemp(suffix=".nii.gz", dir=self._masks.name)
+        suffix = request.get("result_extension") or MASKS[0]
+        handle, kept = tempfile.mkstemp(suffix=suffix, dir=self._masks.name)
         os.close(handle)
-        shutil.move(mask, kept)
+        if suffix == MASKS[0]:
+            shutil.move(mask, kept)
+        else:
+            compress = bool(request.get("result_compress", False))
+            SimpleITK.WriteImage(SimpleITK.ReadImage(str(mask)), kept, useCompression=compress)
         return kept
 
 

@@ -7,6 +7,7 @@ import sys
 import urllib.request
 
 import nibabel as nib
+import nrrd
 import numpy as np
 import pytest
 
@@ -81,6 +82,17 @@ def test_a_mask_comes_back_on_the_images_grid(ask, studies):
     told = {each["number"] for each in answer["outputs"]["structures"].values()}
     assert numbers == told
     print("\nct_fm_wholebody:", len(told), "structures,", answer["timings"])
+
+
+def test_a_mask_comes_in_the_format_that_a_viewer_asks_for(ask, studies):
+    asked = {"weights": "demo", "result_extension": ".nrrd", "result_compress": False}
+    mask, _ = ask(f"client.infer('ct_fm_wholebody', 'case1', {asked!r})")
+    plain, _ = ask("client.infer('ct_fm_wholebody', 'case1', {'weights': 'demo'})")
+    labels, header = nrrd.read(mask)
+    assert (labels.dtype, header["encoding"]) == (np.uint8, "raw")
+    np.testing.assert_array_equal(labels, np.asarray(nib.load(plain).dataobj))
+    with pytest.raises(AssertionError, match=r"result_extension must be one of .*, got \.png"):
+        ask("client.infer('ct_fm_wholebody', 'case1', {'result_extension': '.png'})")
 
 
 def test_an_image_can_be_sent_along(ask, studies):
