@@ -116,6 +116,7 @@ def test_phantom_leaves_everything_that_belongs_to_a_segmentation(
     }  # fmt: skip
     written = result(folder)
     assert written["settings"]["preset"] == "accurate"
+    assert written["settings"]["overlap"] == written["settings"]["how"]["overlap"]
     assert set(written["outputs"]["structures"]) == set(volumes(folder))
 
 
