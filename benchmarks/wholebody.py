@@ -257,7 +257,9 @@ def _stitch(size: tuple[object, ...], way: str, _number: int) -> Sample:
     return fresh_process(MODULE, "--stitch", way, *size)
 
 
-def measure(parts: Sequence[str], rounds: int, quick: bool, earlier: dict[str, Any]) -> Any:
+def measure(
+    parts: Sequence[str], rounds: int, quick: bool, earlier: dict[str, Any]
+) -> dict[str, Any]:
     """The record: of `parts` anew, of the others as it was."""
     samples: dict[str, list[Sample]] = dict(earlier.get("samples", {}))
     record = earlier | {"machine": machine("openvino") | {"threads": torch.get_num_threads()}}

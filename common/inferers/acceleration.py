@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -135,9 +136,9 @@ class AcceleratedInferer(Inferer):
         self._ready_for: tuple[nn.Module, list[int]] | None = None
         self._encoder: Encoder | None = None
 
+    @abstractmethod
     def part(self, network: nn.Module) -> nn.Module:
         """The part of a network that is to be fast."""
-        raise NotImplementedError
 
     def accelerated(self, network: nn.Module, device: torch.device) -> Encoder:
         """That part, accelerated; anew only where it is another network or other weights."""

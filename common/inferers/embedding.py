@@ -75,7 +75,9 @@ class EmbeddingInferer(AcceleratedInferer):
             raise InputError(msg)
         at_least_one(windows_at_once=windows_at_once)
         self.whole = roi_size is None
-        self.windowing = Windowing.checked(roi_size or (1, 1, 1), overlap, empty_below)
+        self.windowing = Windowing.checked(
+            (1, 1, 1) if roi_size is None else roi_size, overlap, empty_below
+        )
         self.pooling = pooling
         self.keep_windows = keep_windows
         self.windows_at_once = windows_at_once

@@ -72,16 +72,17 @@ class BundleTask(InferTask):
 
     def __call__(self, request: Mapping[str, Any]) -> tuple[str | None, dict[str, Any]]:
         """Run the bundle on `request["image"]`: the mask's path if it makes one, and its result."""
-        wanted = request.get("result_extension") or MASKS[0]
-        if wanted not in MASKS:
-            reason = f"result_extension must be one of {', '.join(MASKS)}, got {wanted}"
+        suffix = request.get("result_extension") or MASKS[0]
+        if suffix not in MASKS:
+            reason = f"result_extension must be one of {', '.join(MASKS)}, got {suffix}"
             raise HTTPException(status_code=422, detail=reason)
         with tempfile.TemporaryDirectory() as output_dir, self._one_at_a_time:
             self._run(str(request["image"]), output_dir, _options(request))
             (folder,) = (path.parent for path in Path(output_dir).glob("*/result.json"))
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
             self._store(sorted(folder.glob("*.dcm")))
-            return self._keep(folder / "segmentation.nii.gz", request), result
+            compress = bool(request.get("result_compress", False))
+            return self._keep(folder / "segmentation.nii.gz", suffix, compress=compress), result
 
     def _run(self, image: str, output_dir: str, options: list[str]) -> None:
         config = Path(self._bundle["path"]) / "configs" / "inference.json"
@@ -96,20 +97,18 @@ class BundleTask(InferTask):
             reason = ended.stderr.rpartition("error: ")[2].strip() or "the run gave no reason"
             raise HTTPException(status_code=422, detail=reason)
 
-    def _keep(self, mask: Path, request: Mapping[str, Any]) -> str | None:
+    def _keep(self, mask: Path, suffix: str, *, compress: bool) -> str | None:
         """Put a mask where the server sends it from and deletes it; None if there is none.
 
-        A client may ask for another `result_extension`, as OHIF does for `.nrrd`.
+        A client may ask for another format by its suffix, as OHIF does for `.nrrd`.
         """
         if not mask.is_file():
             return None
-        suffix = request.get("result_extension") or MASKS[0]
         handle, kept = tempfile.mkstemp(suffix=suffix, dir=self._masks.name)
         os.close(handle)
         if suffix == MASKS[0]:
             shutil.move(mask, kept)
         else:
-            compress = bool(request.get("result_compress", False))
             SimpleITK.WriteImage(SimpleITK.ReadImage(str(mask)), kept, useCompression=compress)
         return kept
 

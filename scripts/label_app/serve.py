@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 import torch
-from torch.library import Library
+from torch import library as operators
 
 APP = Path(__file__).resolve().parent
 DEFAULTS = {
@@ -39,10 +39,10 @@ def declare_torchvision_operators() -> None:
 
     MONAI Label imports it to draw; its compiled operators are never called here.
     """
-    library = Library("torchvision", "DEF")
+    declared = operators.Library("torchvision", "DEF")
     for name in ("nms", "qnms"):
-        library.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    globals()["_library"] = library  # the operators go when it does
+        declared.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    globals()["_declared"] = declared  # the operators go when it does
 
 
 if __name__ == "__main__":

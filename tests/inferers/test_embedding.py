@@ -162,6 +162,7 @@ def test_weights_that_were_trained_on_are_taken_up():
     [
         ({"overlap": 1.0}, r"overlap must be from 0 up to but below 1, got 1\.0"),
         ({"roi_size": (16, 16)}, "roi_size must be three numbers"),
+        ({"roi_size": ()}, "roi_size must be three numbers"),
         ({"windows_at_once": 0}, "windows_at_once must be 1 or more, got 0"),
         ({"pooling": "median"}, "pooling must be one of mean, max, min, got 'median'; use mean"),
     ],
