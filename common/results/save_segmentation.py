@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from ..card import Card
 from ..errors import InputError
 from ..tables.totalsegmentator import MANY_PIECES, STRUCTURES
+from ..transforms.geometry import Grid
 from ..transforms.inverse import read_grid, resample_labels
 from ..transforms.largest_piece import keep_largest_piece
 from ..volume import Volume
@@ -97,9 +98,9 @@ class SaveSegmentationd(Transform):
         cleaned = keep_largest_piece(numbers, self.one_piece)
         if len(self.wanted) < len(self.names) - 1:
             cleaned = np.where(np.isin(cleaned, self.wanted), cleaned, np.uint8(0))
-        finer = np.diag([1 / data["pred"]["refine"]] * 3 + [1.0])
-        affine = np.asarray(data["image"].affine) @ finer
-        return resample_labels(cleaned, affine, read_grid(data["source_grid"]))
+        d, h, w = data["image"].shape[-3:]
+        grid = Grid((d, h, w), np.asarray(data["image"].affine)).refined(data["pred"]["refine"])
+        return resample_labels(cleaned, grid.affine, read_grid(data["source_grid"]))
 
     def _write_dicom(
         self, folder: Path, data: dict[str, Any], case: CaseRecord, labels: NDArray[np.uint8]

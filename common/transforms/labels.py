@@ -91,12 +91,17 @@ class LabelsToNetworkGridd(MapTransform):
     """Bring a label volume onto the grid of the preprocessed scan, by nearest neighbour.
 
     The result is a `MetaTensor` `(1, D, H, W)`, uint8, with the scan's affine; what lies outside
-    the truth is 0.
+    the truth is 0. Refined by r it is `(1, (D - 1) r + 1, (H - 1) r + 1, (W - 1) r + 1)`, the grid
+    of the labels that `StreamingInferer(refine=r)` gives.
 
     Args:
         keys: Where the `Volume` is that `ReadLabelsd` left.
         image: Where the preprocessed scan is, a `MetaTensor` `(1, D, H, W)`.
+        refine: How many times finer than the scan the result is, 1 or more.
         allow_missing_keys: Skip a key that is not there.
+
+    Raises:
+        InputError: If `refine` is below 1.
     """
 
     def __init__(
@@ -104,10 +109,15 @@ class LabelsToNetworkGridd(MapTransform):
         keys: str | Sequence[str] = "label",
         *,
         image: str = "image",
+        refine: int = 1,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
+        if refine < 1:
+            msg = f"refine must be 1 or more, got {refine}; 1 is the scan's own grid"
+            raise InputError(msg)
         self.image = image
+        self.refine = refine
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Resample.
@@ -124,8 +134,8 @@ class LabelsToNetworkGridd(MapTransform):
             )
             raise InputError(msg)
         d, h, w = (int(n) for n in image.shape[1:])
-        affine = np.asarray(image.affine, dtype=np.float64)
-        target = Grid((d, h, w), checked_affine(affine))
+        affine = checked_affine(np.asarray(image.affine, dtype=np.float64))
+        target = Grid((d, h, w), affine).refined(self.refine)
         for key in self.key_iterator(result):
             labels = result[key]
             if not isinstance(labels, Volume):
@@ -135,7 +145,8 @@ class LabelsToNetworkGridd(MapTransform):
                 )
                 raise InputError(msg)
             array = resample_labels(labels.voxels, labels.affine, target)
-            result[key] = MetaTensor(torch.from_numpy(array)[None], affine=torch.tensor(affine))
+            finer = torch.tensor(target.affine)
+            result[key] = MetaTensor(torch.from_numpy(array)[None], affine=finer)
         return result
 
 

@@ -177,6 +177,21 @@ def test_labels_follow_the_scan_onto_the_network_s_grid(masks):
     assert np.array_equal(label[0].numpy(), expected)
 
 
+def test_refined_labels_lie_where_the_refined_grid_says(masks):
+    scan = Volume(np.zeros(SHAPE, np.int16), AFFINE)
+    data = ReadLabelsd()({"case_id": "x", "image": scan, "segmentation": masks})
+    fit = PreprocessCTd("image", axcodes="SLP", spacing_mm=(3, 2, 2), check_hu=False)
+    fitted = fit(data)
+    plain, fine = LabelsToNetworkGridd()(fitted), LabelsToNetworkGridd(refine=2)(fitted)
+    sizes = fitted["image"].shape[1:]
+    assert fine["label"].shape == (1, *[2 * n - 1 for n in sizes])
+    assert torch.equal(fine["label"][:, ::2, ::2, ::2], plain["label"])
+    half = fitted["image"].affine @ torch.diag(torch.tensor([0.5, 0.5, 0.5, 1]).double())
+    torch.testing.assert_close(fine["label"].affine, half)
+    with pytest.raises(InputError, match="refine must be 1 or more, got 0"):
+        LabelsToNetworkGridd(refine=0)
+
+
 def test_wrong_order_of_steps_is_named(masks):
     scan = Volume(np.zeros(SHAPE, np.int16), AFFINE)
     with pytest.raises(InputError, match="put PreprocessCTd before"):
