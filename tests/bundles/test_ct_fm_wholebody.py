@@ -202,7 +202,7 @@ def test_training_keeps_what_no_chance_is_in(run_bundle, quick_segmenter_trainin
     kept = [torch.load(path) for path in (tmp_path / "run" / "cache").glob("*/*.pt")]
     assert len(kept) == 3
     assert all(torch.is_tensor(case["image"]) and "case_id" not in case for case in kept)
-    assert sum("label_cls_indices" in case for case in kept) == 2  # validation needs none
+    assert sum("centre_cls_indices" in case for case in kept) == 2  # validation needs none
 
 
 FROM_SCRATCH = ("--initial_weights", "", "--val_interval", "1", "--batch_size", "1")
