@@ -11,6 +11,7 @@ import torch
 
 from common.card import read_card
 from common.phantom.chest import make_chest
+from common.tables.segmentation_cases import segmentation_cases
 from common.tables.totalsegmentator import STRUCTURES
 from common.weights import read_tensors
 
@@ -226,7 +227,7 @@ def test_fine_tuning_on_totalsegmentators_folder_keeps_its_numbers(
     assert set(np.unique(np.asarray(mask.dataobj))) <= {0, 5, 51}
 
 
-def test_fine_tuning_on_a_decathlon_task_has_labels_of_its_own(
+def test_a_tumour_s_segmenter_is_trained_used_and_scored_on_cases_it_has_not_seen(
     run_bundle, quick_segmenter_training, decathlon, segment, scans, tmp_path
 ):
     ended = run_bundle("inference", "train", "msd", configs=CONFIGS)(
@@ -237,6 +238,23 @@ def test_fine_tuning_on_a_decathlon_task_has_labels_of_its_own(
     assert card.labels == ["background", "cancer"]
     assert card.numbers == [0, 1]
     assert segment("--input", scans / "one.nii.gz", "--weights", card.path).code == 0
+    ended = run_bundle("inference", "evaluate", configs=CONFIGS)(
+        "--weights", card.path, "--output_dir", tmp_path / "scores", "--num_bootstrap", "20",
+        "--dataset_dir", decathlon, "--test_share", "0.2",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    assert metrics["num_cases"] == 1
+    assert {"dice", "surface_dice", "surface_distance_mm"} <= set(metrics["classes"]["cancer"])
+    shares = {"dataset_dir": decathlon, "validation_share": 0.2, "test_share": 0.2}
+    seen = [
+        case
+        for part in ("train", "validation")
+        for case in segmentation_cases(split=part, **shares)
+    ]
+    (scored,) = (path.parent.name for path in (tmp_path / "scores").glob("*/result.json"))
+    assert len(seen) == 4
+    assert scored not in {case["case_id"] for case in seen}
 
 
 def test_a_frozen_encoder_stays_as_it_was(
