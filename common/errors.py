@@ -1,4 +1,4 @@
-"""The one error a user can mend: bad input, said in one line."""
+"""The one error a user can mend: bad input, said in one line; and the check that most share."""
 
 
 class InputError(ValueError):
@@ -6,3 +6,15 @@ class InputError(ValueError):
 
     Commands print its message alone, without a traceback, and exit with code 1.
     """
+
+
+def at_least_one(**numbers: int) -> None:
+    """Check counts by name.
+
+    Raises:
+        InputError: If one is below 1.
+    """
+    for name, number in numbers.items():
+        if number < 1:
+            msg = f"{name} must be 1 or more, got {number}; 1 takes least memory"
+            raise InputError(msg)

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from ..errors import InputError
+from ..errors import InputError, at_least_one
 from ..parallel import is_first_process
 from .acceleration import AcceleratedInferer, Encoder
-from .windows import Window, Windowing, at_least_one, checked_scan
+from .windows import Window, Windowing, checked_scan
 
 POOLINGS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda vectors: vectors.mean(dim=0),

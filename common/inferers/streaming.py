@@ -25,9 +25,10 @@ from monai.networks.nets import SegResNetDS
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from ..errors import at_least_one
 from ..parallel import is_first_process
 from .acceleration import AcceleratedInferer, Encoder
-from .windows import Window, Windowing, at_least_one, checked_scan
+from .windows import Window, Windowing, checked_scan
 
 _SCORES_AT_ONCE = 32 * 2**20  # numbers in the scores of all classes held at a time, 128 MiB
 _SAME = 1e-4  # relative to the largest logit: how alike a split network must be

@@ -90,15 +90,3 @@ def checked_scan(image: Tensor) -> Tensor:
         msg = f"image must be one scan (1, 1, D, H, W), got {list(image.shape)}; pass one"
         raise ValueError(msg)
     return image.as_subclass(Tensor)
-
-
-def at_least_one(**numbers: int) -> None:
-    """Check counts by name.
-
-    Raises:
-        InputError: If one is below 1.
-    """
-    for name, number in numbers.items():
-        if number < 1:
-            msg = f"{name} must be 1 or more, got {number}; 1 takes least memory"
-            raise InputError(msg)

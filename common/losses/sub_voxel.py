@@ -13,7 +13,7 @@ import torch
 from monai.losses import DeepSupervisionLoss
 from torch import Tensor, nn
 
-from ..errors import InputError
+from ..errors import InputError, at_least_one
 
 
 class SubVoxelSupervisionLoss(DeepSupervisionLoss):
@@ -32,9 +32,7 @@ class SubVoxelSupervisionLoss(DeepSupervisionLoss):
 
     def __init__(self, loss: nn.Module, *, refine: int = 1, weight_mode: str = "exp") -> None:
         super().__init__(loss, weight_mode=weight_mode)
-        if refine < 1:
-            msg = f"refine must be 1 or more, got {refine}; 1 compares at the voxels alone"
-            raise InputError(msg)
+        at_least_one(refine=refine)
         self.refine = refine
 
     def forward(self, input: Tensor | list[Tensor], target: Tensor) -> Tensor:  # noqa: A002

@@ -17,7 +17,7 @@ from monai.transforms import MapTransform, Transform
 from numpy.typing import NDArray
 
 from ..case import Case
-from ..errors import InputError
+from ..errors import InputError, at_least_one
 from ..formats.registry import ACCEPTED, format_of, read_volume
 from ..phantom.cases import make_case_phantom
 from ..tables.label_source import MASK_ENDING, LabelSource, label_table
@@ -113,9 +113,7 @@ class LabelsToNetworkGridd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if refine < 1:
-            msg = f"refine must be 1 or more, got {refine}; 1 is the scan's own grid"
-            raise InputError(msg)
+        at_least_one(refine=refine)
         self.image = image
         self.refine = refine
 

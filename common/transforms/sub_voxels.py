@@ -12,7 +12,7 @@ import torch
 from monai.transforms import MapTransform
 from torch import Tensor
 
-from ..errors import InputError
+from ..errors import InputError, at_least_one
 
 
 class SubVoxelsToChannelsd(MapTransform):
@@ -42,9 +42,7 @@ class SubVoxelsToChannelsd(MapTransform):
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
-        if refine < 1:
-            msg = f"refine must be 1 or more, got {refine}; 1 leaves the labels as they are"
-            raise InputError(msg)
+        at_least_one(refine=refine)
         self.refine = refine
         self.centre = centre
 
