@@ -38,16 +38,20 @@ def keep(bundle: str, card_path: Path, metrics_path: Path, *, half: bool) -> Pat
 
 def score_of(metrics: dict[str, Any]) -> dict[str, Any]:
     """The part of `metrics.json` that a card repeats: a classifier's AUROC, a segmenter's Dice."""
-    score, per = ("dice", "classes") if "classes" in metrics else ("auroc", "labels")
-    name = {"dice": "mean_dice", "auroc": "macro_auroc"}[score]
-    macro = metrics["macro"][score]
-    found = {label: scores[score]["value"] for label, scores in metrics[per].items()}
-    return {
-        "num_cases": metrics["num_cases"],
-        name: round(macro["value"], 4),
-        f"{name}_interval": [round(end, 4) for end in macro["interval"]],
-        score: {label: round(value, 4) for label, value in found.items() if value is not None},
-    }
+    if "classes" in metrics:
+        per, measure = "classes", "dice"
+        means = {"mean_dice": "dice", "mean_dice_where_present": "dice_where_present"}
+    else:
+        per, measure = "labels", "auroc"
+        means = {"macro_auroc": "auroc"}
+    score: dict[str, Any] = {"num_cases": metrics["num_cases"]}
+    for name, of in means.items():
+        macro = metrics["macro"][of]
+        score[name] = round(macro["value"], 4)
+        score[f"{name}_interval"] = [round(end, 4) for end in macro["interval"]]
+    found = {label: scores[measure]["value"] for label, scores in metrics[per].items()}
+    score[measure] = {label: round(v, 4) for label, v in found.items() if v is not None}
+    return score
 
 
 def main() -> None:

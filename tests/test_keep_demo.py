@@ -16,7 +16,10 @@ CLASSIFIED = {
 }
 SEGMENTED = {
     "num_cases": 40,
-    "macro": {"dice": {"value": 0.91234, "interval": [0.9, 0.92]}},
+    "macro": {
+        "dice": {"value": 0.91234, "interval": [0.9, 0.92]},
+        "dice_where_present": {"value": 0.93456, "interval": [0.92, 0.94]},
+    },
     "classes": {"liver": {"dice": {"value": 0.97}}},
 }
 
@@ -49,6 +52,8 @@ def test_half_precision_halves_the_file_and_still_loads(
     assert keep(repository, tiny_bundle, tiny_card, SEGMENTED, "--half").returncode == 0
     demo = read_card(tiny_bundle / "models" / "demo.json")
     assert demo.content["score"]["mean_dice"] == 0.9123
+    assert demo.content["score"]["mean_dice_where_present"] == 0.9346
+    assert demo.content["score"]["mean_dice_where_present_interval"] == [0.92, 0.94]
     assert demo.content["score"]["dice"] == {"liver": 0.97}
     assert demo.tensors.stat().st_size < 0.7 * tiny_card.tensors.stat().st_size
     network = load_weights(make_tiny_network(seed=1), card=demo)
