@@ -88,15 +88,12 @@ def all_notes(scores: SegmentationScores) -> list[str]:
     notes = ["weights trained on synthetic phantoms: says nothing about a patient"]
     notes = [*(notes if scores.synthetic else []), *scores.notes]
     present = summary.macro["dice_where_present"]
-    notes.append(f"macro Dice over cases whose truth holds the structure: {_cell(present)}")
-    ranked = sorted(
-        (one.value, name)
-        for one, name in zip(summary.classes["dice"], table.classes, strict=True)
-        if one.num
+    notes.append(f"lowest Dice: {_lowest(scores, 'dice')}")
+    notes.append(
+        f"Dice over cases whose truth holds the structure: {_cell(present)}; "
+        f"lowest: {_lowest(scores, 'dice_where_present')}"
     )
-    worst = ", ".join(f"{name} {value:.3f}" for value, name in ranked[:_NUM_WORST])
-    notes.append(f"lowest Dice: {worst or 'none'}")
-    unseen = len(table.classes) - len(ranked)
+    unseen = sum(not one.num for one in summary.classes["dice"])
     if unseen:
         notes.append(f"structures that no case holds, left out of every mean: {unseen}")
     apart = int(table.missed.sum() + table.invented.sum())
@@ -173,6 +170,16 @@ def per_case_csv(table: SegmentationTable) -> str:
         cells = [_csv_number(float(getattr(table, name)[at])) for name in (*scored, *volumes)]
         rows.append([table.case_ids[case], table.classes[index], outcome, *cells])
     return _csv(rows)
+
+
+def _lowest(scores: SegmentationScores, measure: str) -> str:
+    """The structures of the lowest means, `C7 0.640, …`."""
+    ranked = sorted(
+        (one.value, name)
+        for one, name in zip(scores.summary.classes[measure], scores.table.classes, strict=True)
+        if one.num
+    )
+    return ", ".join(f"{name} {value:.3f}" for value, name in ranked[:_NUM_WORST]) or "none"
 
 
 def _cells(averages: Any) -> list[str]:
