@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, find_objects, label
 
 from ..tables.totalsegmentator import MANY_PIECES
-from ..transforms.largest_piece import keep_largest_piece
+from ..transforms.label_pieces import keep_largest_piece
 from .anatomy import ORGAN_IDS, Part, abdominal_parts, airways, mediastinal_parts
 from .fields import SKIN_MM, Fields, Frame, Space, below_diaphragm, make_frame, trunk
 from .findings_lung import PleuralFluid

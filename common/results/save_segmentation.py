@@ -20,7 +20,7 @@ from ..errors import InputError
 from ..tables.totalsegmentator import MANY_PIECES, STRUCTURES
 from ..transforms.geometry import Grid
 from ..transforms.inverse import read_grid, resample_labels
-from ..transforms.largest_piece import keep_largest_piece
+from ..transforms.label_pieces import drop_small_pieces, keep_largest_piece
 from ..volume import Volume
 from .case_result import describe_case
 from .dicom_segmentation import SEGMENTATION_NAME as DICOM_NAME
@@ -43,8 +43,10 @@ SEGMENTATION_NAME = "segmentation.nii.gz"
 class SaveSegmentationd(Transform):
     """Bring labels back to the input's grid and write `output_dir/<case_id>/`.
 
-    Of every structure but those that may rightly lie apart only the largest piece is kept, where
-    the labels were found. The input's voxels then take the label of the nearest voxel there.
+    Where the labels were found, only the largest piece is kept of every structure but those that
+    may rightly lie apart, and no piece smaller than asked for of any. The input's voxels then take
+    the label of the nearest voxel there.
+
     Reads, per case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its
     affine, `source_grid`, `read_preprocess_s`, and `pred`, the answer of `StreamingInferer`.
 
@@ -52,16 +54,26 @@ class SaveSegmentationd(Transform):
         record: From `start_record`.
         structures: `all`, or the names of those to write, as a list or separated by commas; the
             network finds all of them either way.
+        smallest_piece_ml: Pieces of any structure below this are left out; 0 keeps all.
         figures: Whether to write `figure.png`.
 
     Raises:
-        InputError: If a structure is none of the card's labels.
+        InputError: If a structure is none of the card's labels, or the size is below 0.
     """
 
     def __init__(
-        self, *, record: RunRecord, structures: str | Sequence[str] = "all", figures: bool = True
+        self,
+        *,
+        record: RunRecord,
+        structures: str | Sequence[str] = "all",
+        smallest_piece_ml: float = 0.0,
+        figures: bool = True,
     ) -> None:
+        if not smallest_piece_ml >= 0:
+            msg = f"smallest_piece_ml must be 0 or more, got {smallest_piece_ml}; 0 keeps all"
+            raise InputError(msg)
         self.record = record
+        self.smallest_piece_ml = smallest_piece_ml
         self.figures = figures
         self.names = names_by_number(record.card)
         self.wanted = _choose(structures, self.names)
@@ -96,10 +108,13 @@ class SaveSegmentationd(Transform):
         found = data["pred"]["labels"][0].cpu().numpy()
         numbers = np.array(card.numbers, dtype=np.uint8)[found]
         cleaned = keep_largest_piece(numbers, self.one_piece)
-        if len(self.wanted) < len(self.names) - 1:
-            cleaned = np.where(np.isin(cleaned, self.wanted), cleaned, np.uint8(0))
         d, h, w = data["image"].shape[-3:]
         grid = Grid((d, h, w), np.asarray(data["image"].affine)).refined(data["pred"]["refine"])
+        if self.smallest_piece_ml > 0:
+            voxel_ml = abs(np.linalg.det(grid.affine[:3, :3])) / 1000
+            cleaned = drop_small_pieces(cleaned, min_voxels=self.smallest_piece_ml / voxel_ml)
+        if len(self.wanted) < len(self.names) - 1:
+            cleaned = np.where(np.isin(cleaned, self.wanted), cleaned, np.uint8(0))
         return resample_labels(cleaned, grid.affine, read_grid(data["source_grid"]))
 
     def _write_dicom(

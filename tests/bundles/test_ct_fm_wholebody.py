@@ -155,6 +155,19 @@ def test_chosen_structures_are_those_of_the_whole(segment, scans, tmp_path):
     assert set(volumes(tmp_path / "out" / "one")) == set(chosen)
 
 
+def test_pieces_smaller_than_asked_for_are_left_out(segment, scans, tmp_path):
+    scan, folder = scans / "one.nii.gz", tmp_path / "out" / "one"
+    assert segment("--input", scan).code == 0
+    before = {name: float(row["volume_ml"]) for name, row in volumes(folder).items()}
+    limit = sorted(before.values())[-1] / 2
+    ended = segment("--input", scan, "--smallest_piece_ml", str(limit))
+    assert ended.code == 0, ended.err
+    after = {name: float(row["volume_ml"]) for name, row in volumes(folder).items()}
+    assert len(after) < len(before)
+    assert all(before[name] > 0.9 * limit for name in after)
+    assert result(folder)["settings"]["smallest_piece_ml"] == pytest.approx(limit)
+
+
 def test_the_published_preset_keeps_the_scans_spacing(segment, scans, tmp_path):
     ended = segment("--input", scans / "one.nii.gz", "--preset", "published")
     assert ended.code == 0, ended.err
@@ -166,6 +179,7 @@ def test_the_published_preset_keeps_the_scans_spacing(segment, scans, tmp_path):
     [
         (("--structures", "lver"), "structures must be all or names .* did you mean liver"),
         (("--structures", "liver,aorte"), "did you mean aorta"),
+        (("--smallest_piece_ml", "-1"), "smallest_piece_ml must be 0 or more, got -1"),
         (("--preset", "best"), "preset must be one of accurate, published, got best"),
     ],
 )

@@ -1,9 +1,9 @@
-"""Only the largest piece of a label stays."""
+"""Of a label's pieces the largest stays, or those that are large enough."""
 
 import numpy as np
 import pytest
 
-from common.transforms.largest_piece import keep_largest_piece
+from common.transforms.label_pieces import drop_small_pieces, keep_largest_piece
 
 
 def test_the_smaller_piece_becomes_background():
@@ -115,3 +115,26 @@ def test_background_has_no_largest_piece():
 def test_probabilities_are_refused():
     with pytest.raises(ValueError, match=r"labels must be integers \(I, J, K\), got float32"):
         keep_largest_piece(np.zeros((2, 2, 2), np.float32), [1])
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_pieces_of_fewer_voxels_go_whatever_their_label(order):
+    labels = np.zeros((7, 7, 7), np.uint8, order=order)
+    labels[0, 0, :3] = 2
+    labels[0, 6, :4] = 2
+    labels[6, 6, 6] = 9
+    labels[0, 1, 3] = 9  # touches the first piece of label 2, and is none of it
+    before = labels.copy()
+    kept = drop_small_pieces(labels, min_voxels=4)
+    assert np.argwhere(kept).tolist() == [[0, 6, k] for k in range(4)]
+    assert kept.flags.f_contiguous == (order == "F")
+    np.testing.assert_array_equal(labels, before)
+
+
+def test_a_scan_without_labels_has_nothing_to_drop():
+    assert not drop_small_pieces(np.zeros((2, 2, 2), np.uint8), min_voxels=4).any()
+
+
+def test_small_pieces_of_probabilities_are_refused():
+    with pytest.raises(ValueError, match=r"labels must be integers \(I, J, K\), got float32"):
+        drop_small_pieces(np.zeros((2, 2, 2), np.float32), min_voxels=4)
