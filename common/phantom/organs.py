@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, find_objects, label
 
 from ..tables.totalsegmentator import MANY_PIECES
-from ..transforms.label_pieces import keep_largest_piece
+from ..transforms.label_pieces import clean_pieces
 from .anatomy import ORGAN_IDS, Part, abdominal_parts, airways, mediastinal_parts
 from .fields import SKIN_MM, Fields, Frame, Space, below_diaphragm, make_frame, trunk
 from .findings_lung import PleuralFluid
@@ -81,7 +81,7 @@ def _soft_parts(
 
 def _whole_pieces(organs: Ids) -> Ids:
     """Drop slivers that other organs have cut off; one of a lobe goes to the lobe beside it."""
-    kept = keep_largest_piece(organs, _ONE_PIECE)
+    kept = clean_pieces(organs, one_piece=_ONE_PIECE)
     lobes = np.isin(organs, _LOBES) & (kept == 0)
     if lobes.any():
         islands, _ = label(lobes, np.ones((3, 3, 3)))

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from ..card import Card
 from ..errors import InputError
 from ..tables.totalsegmentator import MANY_PIECES, STRUCTURES
-from ..transforms.geometry import Grid
+from ..transforms.geometry import Grid, voxel_ml
 from ..transforms.inverse import read_grid, resample_labels
-from ..transforms.label_pieces import drop_small_pieces, keep_largest_piece
+from ..transforms.label_pieces import clean_pieces
 from ..volume import Volume
 from .case_result import describe_case
 from .dicom_segmentation import SEGMENTATION_NAME as DICOM_NAME
@@ -107,12 +107,13 @@ class SaveSegmentationd(Transform):
         card = self.record.card
         found = data["pred"]["labels"][0].cpu().numpy()
         numbers = np.array(card.numbers, dtype=np.uint8)[found]
-        cleaned = keep_largest_piece(numbers, self.one_piece)
         d, h, w = data["image"].shape[-3:]
         grid = Grid((d, h, w), np.asarray(data["image"].affine)).refined(data["pred"]["refine"])
-        if self.smallest_piece_ml > 0:
-            voxel_ml = abs(np.linalg.det(grid.affine[:3, :3])) / 1000
-            cleaned = drop_small_pieces(cleaned, min_voxels=self.smallest_piece_ml / voxel_ml)
+        cleaned = clean_pieces(
+            numbers,
+            one_piece=self.one_piece,
+            min_voxels=self.smallest_piece_ml / voxel_ml(grid.affine),
+        )
         if len(self.wanted) < len(self.names) - 1:
             cleaned = np.where(np.isin(cleaned, self.wanted), cleaned, np.uint8(0))
         return resample_labels(cleaned, grid.affine, read_grid(data["source_grid"]))

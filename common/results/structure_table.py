@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
+from ..transforms.geometry import voxel_ml
 from ..volume import Volume
 from .atomic import write_text
 from .label_profiles import memory_order, profile_labels
@@ -83,7 +84,7 @@ def measure_structures(
 
     profiles = profile_labels(labels, len(names), add_hounsfield, order)
     counts, at_border = profiles.num_voxels, profiles.touches_border
-    voxel_ml = abs(float(np.linalg.det(volume.affine[:3, :3]))) / 1000
+    ml = voxel_ml(volume.affine)
     table: dict[str, Structure] = {}
     for number in profiles.present:
         mean = sums[number] / counts[number]
@@ -92,7 +93,7 @@ def measure_structures(
         table[names[number]] = {
             "number": number,
             "num_voxels": int(counts[number]),
-            "volume_ml": float(counts[number] * voxel_ml),
+            "volume_ml": float(counts[number] * ml),
             "mean_hu": float(mean),
             "sd_hu": float(np.sqrt(spread)),
             "touches_border": bool(at_border[number]),

@@ -83,6 +83,11 @@ class FittedGrid:
     inside: tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 
+def voxel_ml(affine: NDArray[np.float64]) -> float:
+    """Volume of a voxel in ml; `affine` is `(4, 4)` in mm and may be sheared."""
+    return abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+
+
 def checked_affine(affine: NDArray[np.float64], name: str = "affine") -> NDArray[np.float64]:
     """The affine as `(4, 4)` float64.
 
