@@ -7,7 +7,8 @@ Its keys:
 - `preprocessing`: `axcodes`, `spacing_mm`, `size`, `hu_window`, `output_range`, `grid`.
 - `labels` in channel order; `thresholds`: label to probability; positive means `>=`. A segmenter's
   `numbers`: what stands for each label in a label volume; the channel's own where not given.
-- `presets`: name to how a segmenter is run: `spacing_mm`, `overlap` and what is cropped.
+- `presets`: name to how a network is run: `spacing_mm`, `overlap`, what is cropped, ...
+- `num_features`: of an encoder, how many numbers embed a scan.
 - `tensors`, `sha256`: file beside the card and its hash. Absent in a card that only describes
   an architecture, such as `published.json` before its weights are fetched.
 - `training`, `score`: what it was trained on and what it reaches there.
