@@ -87,6 +87,15 @@ class Card:
         """Number of each label in a label volume, in channel order."""
         return [int(n) for n in self.content.get("numbers", range(len(self.labels)))]
 
+    @property
+    def num_features(self) -> int:
+        """Of an encoder: how many numbers embed a scan.
+
+        Raises:
+            InputError: If the card does not say.
+        """
+        return int(Section(self.content, name="card", path=self.path)["num_features"])
+
     def preset(self, name: str) -> Mapping[str, Any]:
         """One of the ways to run the network that the card offers.
 
