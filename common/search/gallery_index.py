@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..errors import InputError
+from ..results.atomic import replacing
+from ..results.embedding_table import EmbeddingTable
 from .neighbours import (
     NOBODY,
     Gallery,
@@ -31,8 +33,6 @@ from .neighbours import (
     nearest,
     same_owners,
 )
-from .results.atomic import replacing
-from .results.embedding_table import EmbeddingTable
 
 _LINKS, _CARE = 16, 200  # of the graph: edges per embedding, candidates looked at while building
 

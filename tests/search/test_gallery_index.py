@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import InputError
 from common.results.embedding_table import EmbeddingTable
-from common.retrieval_index import RetrievalIndex
+from common.search.gallery_index import RetrievalIndex
 
 needs_voyager = pytest.mark.skipif(
     importlib.util.find_spec("voyager") is None, reason="needs the extra `index`"
@@ -100,7 +100,7 @@ def test_a_graph_of_another_gallery_is_refused(gallery, tmp_path):
 
 
 def test_without_the_package_only_exact_search_works(gallery, monkeypatch):
-    monkeypatch.setattr("common.retrieval_index.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr("common.search.gallery_index.importlib.util.find_spec", lambda _: None)
     assert len(RetrievalIndex(gallery)) == 600
     with pytest.raises(InputError, match=r"package voyager, got none; install it with .*index"):
         RetrievalIndex(gallery, approximate=True)
