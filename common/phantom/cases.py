@@ -24,7 +24,9 @@ from .head import HeadPhantom, make_head
 from .head.build import draw_head
 from .head.make import draw_head_findings
 from .make import AnyPhantom
+from .organ_boxes import ORGAN_BOXES, cut_organ_box
 from .patient import REGIONS, SEED_RANGES
+from .phantom import Phantom
 from .prevalence import draw_labels
 from .torso import make_torso
 
@@ -40,6 +42,7 @@ IN_PLANE_MM = {
 ORIENTATIONS = ("LPS", "RAS", "LAS")
 _SCANNER_STREAM = 11  # a stream of chance that no phantom draws from
 _TILTED_SHARE = 0.3
+_ORGAN = "&organ="
 
 
 def phantom_cases(
@@ -73,6 +76,32 @@ def phantom_cases(
         msg = f"num must be from 1 to {len(seeds)} for {split}, got {num}; ask for fewer phantoms"
         raise InputError(msg)
     return [_case(seed, prevalence, region) for seed in seeds[:num]]
+
+
+def organ_box_cases(split: str, *, num: int) -> list[Case]:
+    """Synthetic torsos, each cut into the boxes of eleven organs; see `ORGAN_BOXES`.
+
+    Args:
+        split: As of `phantom_cases`.
+        num: How many patients; there are eleven cases of each.
+
+    Returns:
+        Cases with the patient's `patient_id` and, as label, a 1 for the organ in the order of
+        `ORGAN_BOXES`. Those of one patient stand together, so each patient is drawn once.
+
+    Raises:
+        InputError: As `phantom_cases`.
+    """
+    return [
+        {
+            **case,
+            "case_id": f"{case['case_id']}_{organ}",
+            "image": f"{case['image']}{_ORGAN}{organ}",
+            "label": [float(organ == other) for other in ORGAN_BOXES],
+        }
+        for case in phantom_cases(split, num=num, region="torso")
+        for organ in ORGAN_BOXES
+    ]
 
 
 @lru_cache(maxsize=1)  # whoever reads the scan reads its truth next
@@ -163,8 +192,12 @@ def draw_head_scan(seed: int) -> HeadScan:
 
 
 def read_phantom(image: str) -> Volume:
-    """Draw the scan that a case's `image` names."""
-    return make_case_phantom(image).volume
+    """Draw the scan that a case's `image` names, or the box round its organ where one is named."""
+    whole, _, organ = image.partition(_ORGAN)
+    phantom = make_case_phantom(whole)
+    return (
+        cut_organ_box(phantom, organ) if isinstance(phantom, Phantom) and organ else phantom.volume
+    )
 
 
 def _case(seed: int, prevalence: float | None, region: str) -> Case:
