@@ -58,7 +58,7 @@ class Match:
     row: int
 
 
-class RetrievalIndex:
+class GalleryIndex:
     """Finds the nearest scans of a table of embeddings.
 
     Args:
@@ -238,7 +238,7 @@ class RetrievalIndex:
 
     def _check_alike(self, queries: EmbeddingTable) -> None:
         """Refuse embeddings of other weights or another way of pooling."""
-        keys: Sequence[str] = ("weights", "pooling", "num_dimensions")
+        keys: Sequence[str] = ("weights", "pooling", "num_dimensions", "settings")
         ours, theirs = self.table.made_by, queries.made_by
         different = [k for k in keys if k in ours and k in theirs and ours[k] != theirs[k]]
         if different:

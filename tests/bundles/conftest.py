@@ -14,6 +14,7 @@ import torch
 from monai.networks.nets import SegResNetDS
 
 from common.card import read_card
+from common.networks.ct_fm_encoder import CTFMEncoder
 from common.phantom.export import write_phantom_case
 from common.phantom.patient import SEED_RANGES
 from common.tables.ct_rate import CT_RATE_LABELS
@@ -21,6 +22,7 @@ from common.weights import save_weights
 from tests.conftest import REPOSITORY
 
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
+CT_FM_ENCODER = REPOSITORY / "bundles" / "ct_fm_encoder"
 CT_FM_WHOLEBODY = REPOSITORY / "bundles" / "ct_fm_wholebody"
 ENVIRONMENT = {
     **os.environ,
@@ -208,3 +210,23 @@ def quick_segmenter_training(tiny_segmenter, tmp_path):
         "--num_phantoms", "2", "--num_validation", "1", "--patches_per_case", "2",
         "--num_workers", "0",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory):
+    """A card of random weights for CT-FM's encoder, coarse in every preset."""
+    torch.manual_seed(0)
+    arguments = {"init_filters": 4, "blocks_down": [1, 1, 1]}
+    published = read_card(CT_FM_ENCODER / "models" / "published.json").content
+    coarse = {"spacing_mm": [8, 6, 6], "roi_size": [16, 32, 32]}
+    content = {
+        **published,
+        "name": "tiny",
+        "network": {"class": "CTFMEncoder", "arguments": arguments},
+        "presets": {name: {**how, **coarse} for name, how in published["presets"].items()},
+        "num_features": 16,
+        "source": "made for a test",
+        "synthetic": True,
+    }
+    folder = tmp_path_factory.mktemp("encoder")
+    return save_weights(CTFMEncoder(**arguments), content, folder / "model.json")
