@@ -9,6 +9,7 @@ gantry, all as scanners give them; their in-plane spacing of 1 to 1.5 mm is wide
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlencode
@@ -25,7 +26,7 @@ from .head.build import draw_head
 from .head.make import draw_head_findings
 from .make import AnyPhantom
 from .organ_boxes import ORGAN_BOXES, cut_organ_box
-from .patient import REGIONS, SEED_RANGES
+from .patient import REGIONS, SEED_RANGES, TRUNK_REGIONS
 from .phantom import Phantom
 from .prevalence import draw_labels
 from .torso import make_torso
@@ -104,6 +105,66 @@ def organ_box_cases(split: str, *, num: int) -> list[Case]:
     ]
 
 
+def region_cases(
+    split: str, *, num: int, regions: Sequence[str] = ("chest", "abdomen", "head")
+) -> list[Case]:
+    """Synthetic patients of several regions in turn, one scan each, without labels.
+
+    Args:
+        split: As of `phantom_cases`.
+        num: How many in all.
+        regions: Of `REGIONS`.
+
+    Returns:
+        Cases `phantom_<seed>_<region>`; no two are of one patient.
+
+    Raises:
+        InputError: As `phantom_cases`.
+    """
+    by_region = {region: phantom_cases(split, num=num, region=region) for region in regions}
+    turns = [regions[number % len(regions)] for number in range(num)]
+    return [
+        Case(
+            case_id=f"{case['case_id']}_{region}",
+            image=case["image"],
+            format="phantom",
+            patient_id=case["patient_id"],
+        )
+        for region, case in ((turn, by_region[turn][row]) for row, turn in enumerate(turns))
+    ]
+
+
+def retest_cases(split: str, *, num: int, region: str = "chest") -> list[Case]:
+    """Synthetic patients who are each scanned twice: test and retest, side by side.
+
+    The second scan has a grid, a noise and a position on the table of its own.
+
+    Args:
+        split: As of `phantom_cases`.
+        num: How many patients; there are two cases of each.
+        region: One of `TRUNK_REGIONS`.
+
+    Returns:
+        Cases `phantom_<seed>_scan1` and `_scan2` with the patient's `patient_id`.
+
+    Raises:
+        InputError: As `phantom_cases`, or if the region is the head.
+    """
+    if region not in TRUNK_REGIONS:
+        msg = f"region must be one of {', '.join(TRUNK_REGIONS)}, got {region}; use one of them"
+        raise InputError(msg)
+    return [
+        Case(
+            case_id=f"{case['case_id']}_scan{scan + 1}",
+            image=case["image"] + (f"{'&' if '?' in case['image'] else '?'}scan={scan}" * scan),
+            format="phantom",
+            patient_id=case["patient_id"],
+        )
+        for case in phantom_cases(split, num=num, region=region)
+        for scan in (0, 1)
+    ]
+
+
 @lru_cache(maxsize=1)  # whoever reads the scan reads its truth next
 def make_case_phantom(image: str) -> AnyPhantom:
     """The synthetic patient that a case's `image` names, such as `phantom:7?region=torso`.
@@ -115,7 +176,8 @@ def make_case_phantom(image: str) -> AnyPhantom:
 
     Args:
         image: `phantom:<seed>`; after a `?`, where wanted, `prevalence=<share>` and
-            `region=<one of REGIONS>` (`chest` if left out), with `&` between.
+            `region=<one of REGIONS>` (`chest` if left out), with `&` between; `scan=<number>` for
+            another scan of the same trunk, see `rescanned`.
 
     Raises:
         InputError: If `image` is not of that form.
@@ -123,10 +185,12 @@ def make_case_phantom(image: str) -> AnyPhantom:
     seed_text, _, query = image.removeprefix("phantom:").partition("?")
     options = {key: values[-1] for key, values in parse_qs(query).items()}
     region = options.get("region", "chest")
-    if not seed_text.isdecimal() or options.keys() - {"prevalence", "region"}:
+    scan = options.get("scan", "0")
+    known = {"prevalence", "region", "scan"}
+    if not seed_text.isdecimal() or not scan.isdecimal() or options.keys() - known:
         msg = (
-            "image must be phantom:<seed>, with ?prevalence=<share>&region=<region> after it "
-            f"where wanted, got {image}; use phantom_cases"
+            "image must be phantom:<seed>, with ?prevalence=<share>&region=<region>&scan=<number> "
+            f"after it where wanted, got {image}; use phantom_cases"
         )
         raise InputError(msg)
     if region not in REGIONS:
@@ -136,7 +200,8 @@ def make_case_phantom(image: str) -> AnyPhantom:
     prevalence = float(options["prevalence"]) if "prevalence" in options else None
     if region == "head":
         return _make_case_head(seed, prevalence)
-    rng = np.random.default_rng([seed, _SCANNER_STREAM])
+    again = [int(scan)] if int(scan) else []
+    rng = np.random.default_rng([seed, _SCANNER_STREAM, *again])
     in_plane = float(rng.uniform(*IN_PLANE_MM[region]))
     return make_torso(
         seed=seed,
@@ -144,6 +209,7 @@ def make_case_phantom(image: str) -> AnyPhantom:
         axcodes=str(rng.choice(ORIENTATIONS)),
         region=region,
         findings=_findings(seed, prevalence),
+        scan=int(scan),
     )
 
 
