@@ -14,6 +14,7 @@ import torch
 from monai.networks.nets import SegResNetDS
 
 from common.card import read_card
+from common.networks.ct_fm_encoder import CTFMEncoder
 from common.phantom.export import write_phantom_case
 from common.phantom.patient import SEED_RANGES
 from common.tables.ct_rate import CT_RATE_LABELS
@@ -21,6 +22,7 @@ from common.weights import save_weights
 from tests.conftest import REPOSITORY
 
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
+CT_FM_ENCODER = REPOSITORY / "bundles" / "ct_fm_encoder"
 CT_FM_WHOLEBODY = REPOSITORY / "bundles" / "ct_fm_wholebody"
 ENVIRONMENT = {
     **os.environ,
@@ -40,6 +42,17 @@ COARSE = {
     "refine": 2,
     "crop_above_hu": -500,
     "body_only": True,
+}
+
+
+TINY_ENCODER = {"init_filters": 4, "blocks_down": [1, 1, 1]}
+COARSE_EMBEDDING = {
+    "spacing_mm": [8, 8, 8],
+    "crop_above_hu": -500,
+    "body_only": True,
+    "roi_size": [16, 16, 16],
+    "overlap": 0.5,
+    "pooling": "mean",
 }
 
 
@@ -208,3 +221,21 @@ def quick_segmenter_training(tiny_segmenter, tmp_path):
         "--num_phantoms", "2", "--num_validation", "1", "--patches_per_case", "2",
         "--num_workers", "0",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory):
+    """A card of random weights of an encoder, every preset of the published one made coarse."""
+    torch.manual_seed(0)
+    published = read_card(CT_FM_ENCODER / "models" / "published.json").content
+    content = {
+        **published,
+        "name": "tiny",
+        "network": {"class": "CTFMEncoder", "arguments": TINY_ENCODER},
+        "presets": dict.fromkeys(published["presets"], COARSE_EMBEDDING),
+        "num_features": 16,
+        "source": "made for a test",
+        "synthetic": True,
+    }
+    folder = tmp_path_factory.mktemp("weights")
+    return save_weights(CTFMEncoder(**TINY_ENCODER), content, folder / "model.json")
