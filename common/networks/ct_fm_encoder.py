@@ -31,6 +31,11 @@ class CTFMEncoder(nn.Module):
             spatial_dims=3, in_channels=1, init_filters=init_filters, blocks_down=tuple(blocks_down)
         )
 
+    @property
+    def stride(self) -> int:
+        """Voxels from one place of the map to the next; place j lies over voxel `stride * j`."""
+        return int(2 ** (len(self.encoder.blocks_down) - 1))
+
     def forward(self, image: Tensor) -> Tensor:
         """Map images `(n, 1, d, h, w)` to `(n, F, ...)`: F, published 512, numbers per place.
 

@@ -1,1 +1,1 @@
-"""Finding scans by their embeddings: the nearest of a gallery, exactly or approximately."""
+"""Find what is alike: a place in one scan in others, a scan among many."""

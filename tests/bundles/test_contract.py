@@ -21,6 +21,7 @@ BELOW = {
     "rad_chestct": ["evaluate"],
     "totalsegmentator": ["train"],
     "msd": ["train"],
+    "semantic_search_evaluate": ["semantic_search"],
 }
 
 pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
