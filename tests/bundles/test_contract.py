@@ -21,6 +21,8 @@ BELOW = {
     "rad_chestct": ["evaluate"],
     "totalsegmentator": ["train"],
     "msd": ["train"],
+    "sinoct": ["train"],
+    "cq500": ["evaluate"],
 }
 
 pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)
