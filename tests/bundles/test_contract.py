@@ -22,6 +22,7 @@ BELOW = {
     "totalsegmentator": ["train"],
     "msd": ["train"],
     "sinoct": ["train"],
+    "locate": ["train"],
     "cq500": ["evaluate"],
 }
 

@@ -136,6 +136,25 @@ def test_training_leaves_weights_that_inference_takes(
     assert ended.code == 0, ended.err
 
 
+def test_places_of_lesions_help_and_leave_no_trace_in_the_weights(
+    run_bundle, quick_triage_training, tiny_triage, tmp_path
+):
+    ended = run_bundle("inference", "train", "locate", configs=CONFIGS)(*quick_triage_training)
+    assert ended.code == 0, ended.err
+    assert set(read_tensors(tmp_path / "run" / "model.pt")) == set(
+        read_tensors(tiny_triage.tensors)
+    )
+
+
+def test_places_are_known_of_phantoms_alone(run_bundle, quick_triage_training, heads):
+    ended = run_bundle("inference", "train", "locate", configs=CONFIGS)(
+        *quick_triage_training, "--dataset_dir", heads, "--labels_file", "labels.csv",
+        "--validation_fraction", 0.4,
+    )  # fmt: skip
+    assert ended.code == 1
+    assert "error: locate.json must have phantom heads, got " in ended.err
+
+
 def test_a_list_of_heads_trains_and_is_scored(run_bundle, quick, quick_triage_training, heads):
     listed = ("--dataset_dir", heads, "--labels_file", "labels.csv")
     ended = run_bundle("inference", "train", configs=CONFIGS)(
