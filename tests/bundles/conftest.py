@@ -15,6 +15,7 @@ from monai.networks.nets import SegResNetDS
 
 from common.card import read_card
 from common.networks.ct_fm_encoder import CTFMEncoder
+from common.networks.ct_fm_triage import CTFMTriage
 from common.phantom.export import write_phantom_case
 from common.phantom.patient import SEED_RANGES
 from common.tables.ct_rate import CT_RATE_LABELS
@@ -24,6 +25,7 @@ from tests.conftest import REPOSITORY
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
 CT_FM_WHOLEBODY = REPOSITORY / "bundles" / "ct_fm_wholebody"
 CT_FM_ENCODER = REPOSITORY / "bundles" / "ct_fm_encoder"
+CT_FM_TRIAGE = REPOSITORY / "bundles" / "ct_fm_triage"
 ENVIRONMENT = {
     **os.environ,
     "MONAI_FAIL_ON_DUPLICATE_CONFIG": "1",
@@ -36,6 +38,7 @@ TINY_TRAINING = (
 )  # fmt: skip
 
 TINY_SEGMENTER = {"init_filters": 4, "blocks_down": [1, 1, 1], "dsdepth": 2}
+TINY_TRIAGE = {"init_filters": 4, "blocks_down": [1, 1, 1], "head_width": 8}
 COARSE = {
     "spacing_mm": [6, 6, 6],
     "overlap": 0.25,
@@ -245,3 +248,36 @@ def quick_encoder_training(tiny_encoder, tmp_path):
         "--region", "chest", "--num_probe", "1", "--num_crops", "2", "--batch_size", "2",
         "--num_workers", "0",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_triage(request, tmp_path_factory):
+    """A card of random weights; windows as channels, or as the test's own parameter says."""
+    arrangement = getattr(request, "param", "channels")
+    torch.manual_seed(0)
+    content = {
+        **read_card(CT_FM_TRIAGE / "models" / "published.json").content,
+        "name": "tiny",
+        "network": {"class": "CTFMTriage", "arguments": TINY_TRIAGE},
+        "source": "made for a test",
+        "synthetic": True,
+    }
+    content["preprocessing"] = {
+        **content["preprocessing"],
+        "spacing_mm": [10, 8, 8],
+        "size": [16, 24, 24],
+        "arrangement": arrangement,
+    }
+    channels = 4 if arrangement == "channels" else 1
+    network = CTFMTriage(in_channels=channels, **TINY_TRIAGE)
+    return save_weights(network, content, tmp_path_factory.mktemp("triage") / "model.json")
+
+
+@pytest.fixture
+def quick_triage_training(tiny_triage, tmp_path):
+    """Options for one epoch of a tiny network on four heads, results to `tmp_path/run`."""
+    return [
+        "--train_as", tiny_triage.path.with_suffix(""), "--output_dir", tmp_path / "run",
+        "--num_epochs", "1", "--num_training", "4", "--num_validation", "4", "--batch_size", "2",
+        "--num_workers", "0",
+    ]  # fmt: skip
