@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ..case import Case, CaseList
 from ..cases import find_cases
+from ..phantom.cases import retest_cases
 from ..tables.labelled_phantoms import SEARCHED_REGIONS, labelled_phantoms
 
 PHANTOM = "phantom"
@@ -62,4 +63,23 @@ def probe_cases(*, embeddings: str, dataset_dir: str, task: str, num: int) -> Ca
         return CaseList()
     if dataset_dir == PHANTOM:
         return CaseList(labelled_phantoms(task, num=num))
+    return find_cases(dataset_dir)
+
+
+def stability_cases(*, embeddings: str, dataset_dir: str, region: str, num: int) -> CaseList:
+    """Patients who are scanned twice; none where they are embedded already.
+
+    Args:
+        embeddings: A table of embeddings; empty where scans are to be embedded.
+        dataset_dir: `phantom`, or scans as `find_cases` takes them.
+        region: Of the phantoms: `chest`, `abdomen` or `torso`.
+        num: How many phantoms.
+
+    Raises:
+        InputError: As `find_cases`, or if region or number are out of range.
+    """
+    if embeddings:
+        return CaseList()
+    if dataset_dir == PHANTOM:
+        return CaseList(retest_cases("test", num=num, region=region))
     return find_cases(dataset_dir)
