@@ -125,9 +125,9 @@ def test_random_embeddings_do_not_search_anothers_gallery(run, scans, tmp_path):
 
 def test_organs_of_phantoms_are_probed_and_compared_with_random_weights(run, tmp_path):
     options = ("--task", "organs", "--num_probe", "2", "--num_bootstrap", "20")
-    ended = run("probe", "random", options=options, out="random")
+    ended = run("evaluate", "random", options=options, out="random")
     assert ended.code == 0, ended.err
-    ended = run("probe", options=(*options, "--baseline", tmp_path / "random"))
+    ended = run("evaluate", options=(*options, "--baseline", tmp_path / "random"))
     assert ended.code == 0, ended.err
     probed = content(tmp_path / "out" / "probe.json")
     linear = probed["embeddings"]["probes"]["linear"]
@@ -149,7 +149,7 @@ def test_organs_of_phantoms_are_probed_and_compared_with_random_weights(run, tmp
 
 def test_a_table_is_probed_for_any_column(run, scans, labels, tmp_path):
     run(options=("--input", scans), out="gallery")
-    ended = run("probe", options=(
+    ended = run("evaluate", options=(
         "--embeddings", tmp_path / "gallery", "--labels_file", labels, "--label_columns", "kind",
         "--num_bootstrap", "0",
     ))  # fmt: skip
@@ -161,14 +161,14 @@ def test_a_table_is_probed_for_any_column(run, scans, labels, tmp_path):
 
 def test_a_probe_without_labels_says_what_it_needs(run, scans, tmp_path):
     run(options=("--input", scans / "one.nii.gz"), out="gallery")
-    ended = run("probe", options=("--embeddings", tmp_path / "gallery"))
+    ended = run("evaluate", options=("--embeddings", tmp_path / "gallery"))
     assert "labels_file and label_columns must be given, got '' and []" in ended.error
 
 
 def test_the_same_weights_are_no_baseline(run, scans, labels, tmp_path):
     run(options=("--input", scans), out="gallery")
     table = tmp_path / "gallery" / "embeddings.parquet"
-    ended = run("probe", options=(
+    ended = run("evaluate", options=(
         "--embeddings", table, "--baseline", table,
         "--labels_file", labels, "--label_columns", "kind",
     ))  # fmt: skip
