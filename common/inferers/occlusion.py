@@ -14,12 +14,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name
 from monai.data.utils import compute_importance_map
-from monai.visualize import OcclusionSensitivity
+from monai.transforms import GaussianSmooth, ScaleIntensity
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -35,6 +36,8 @@ class OcclusionInferer(AcceleratedInferer):
     Args:
         mask_size: Side of what is hidden, in voxels; one number or three.
         overlap: Share of a mask that the next one repeats, 0 up to 1.
+        empty_below: A mask over voxels none of which is above this is not run, and has no
+            saliency. In the network's input range.
         masks_at_once: Copies of the scan per batch, each with one mask; 12 as published.
         blur_voxels: Standard deviation of the smoothing at the end; 0 for none.
         blur_size: Its kernel's side, odd.
@@ -53,6 +56,7 @@ class OcclusionInferer(AcceleratedInferer):
         *,
         mask_size: int | Sequence[int] = 10,
         overlap: float = 0.25,
+        empty_below: float = 0.0,
         masks_at_once: int = 1,
         blur_voxels: float = 4.0,
         blur_size: int = 7,
@@ -73,7 +77,7 @@ class OcclusionInferer(AcceleratedInferer):
                 f"{blur_size}; 4 and 7 are published"
             )
             raise InputError(msg)
-        self.windowing = Windowing.checked(sides, overlap, 0.0)
+        self.windowing = Windowing.checked(sides, overlap, empty_below)
         self.masks_at_once = masks_at_once
         self.blur_voxels = blur_voxels
         self.blur_size = blur_size
@@ -99,16 +103,17 @@ class OcclusionInferer(AcceleratedInferer):
         """
         start = time.perf_counter()
         image = checked_scan(inputs)
-        size = tuple(min(n, m) for n, m in zip(self.windowing.size, image.shape[2:], strict=True))
-        cut = Windowing(size, self.windowing.overlap, 0.0)  # type: ignore[arg-type]
+        d, h, w = (min(n, m) for n, m in zip(self.windowing.size, image.shape[2:], strict=True))
+        size = (d, h, w)
+        cut = replace(self.windowing, size=size)
         windows = cut.places(image)
         full = cut.full(image, windows)
         if not full:
             msg = "image must hold something to hide, got nothing above air; check that it is a CT"
             raise InputError(msg)
-        keeps, _ = OcclusionSensitivity.gaussian_occlusion(image, size)
+        keeps = fading_mask(size).to(image.device)
         counts = compute_importance_map(size, mode="gaussian", device=image.device)
-        turns = self._turns(image, full, keeps[0], self.accelerated(network, image.device))
+        turns = self._turns(image, full, keeps, self.accelerated(network, image.device))
         weight, total = torch.zeros_like(image), torch.zeros_like(image)
         for window in windows:
             weight[:, :, *window] += counts
@@ -127,7 +132,7 @@ class OcclusionInferer(AcceleratedInferer):
     ) -> list[float]:
         """1 - cosine for each mask."""
         spatial = tuple(range(2, image.dim()))
-        base = encoder(image).float().mean(dim=spatial)
+        base = encoder(image).double().mean(dim=spatial)  # 1 - cosine of float32 ends at 1e-7
         found: list[float] = []
         with tqdm(
             total=len(windows), unit="mask", leave=False, delay=2,
@@ -138,11 +143,29 @@ class OcclusionInferer(AcceleratedInferer):
                 hidden = image.repeat(len(batch), 1, 1, 1, 1)
                 for number, window in enumerate(batch):
                     hidden[number, :, *window] *= keeps
-                vectors = encoder(hidden).float().mean(dim=spatial)
+                vectors = encoder(hidden).double().mean(dim=spatial)
                 cosines = F.cosine_similarity(vectors, base)
                 found += (1 - cosines).clamp_min(0).tolist()
                 bar.update(len(batch))
         return found
+
+
+def fading_mask(size: Sequence[int]) -> Tensor:
+    """What a mask keeps of each voxel, as MONAI's does: nothing at its middle, all at its edges.
+
+    One minus a Gaussian whose standard deviation is a quarter of each side, stretched to [0, 1].
+
+    Args:
+        size: d h w.
+
+    Returns:
+        `(1, d, h, w)` float32.
+    """
+    middle = torch.zeros(1, *size)
+    middle[(0, *(side // 2 for side in size))] = 1
+    hidden = GaussianSmooth(sigma=[side / 4 for side in size])(middle)
+    kept: Tensor = ScaleIntensity()(-hidden)
+    return kept
 
 
 def smooth(volume: Tensor, sigma_voxels: float, size: int) -> Tensor:

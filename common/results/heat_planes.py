@@ -112,8 +112,8 @@ def draw_heat_scale(page: Page, place: Place, heat: Heat, *, name: str) -> None:
     axes = page.axes(left, top, 16, high, xlim=(0, 1), ylim=(0, 1))
     shades = np.linspace(0, 1, 128)[:, None]
     axes.imshow(_coloured(shades, opaque=True), extent=(0, 1, 0, 1), origin="lower", aspect="auto")
-    page.text(left + 24, top + 7, f"{heat.high:.3f}", size=12, colour=NIGHT_TEXT)
-    page.text(left + 24, top + high - 7, f"{heat.low:.3f}", size=12, colour=NIGHT_TEXT)
+    page.text(left + 24, top + 7, f"{heat.high:.3g}", size=12, colour=NIGHT_TEXT)
+    page.text(left + 24, top + high - 7, f"{heat.low:.3g}", size=12, colour=NIGHT_TEXT)
     page.text(left + 24, top + high / 2, name, size=12, colour=NIGHT_MUTED)
 
 
