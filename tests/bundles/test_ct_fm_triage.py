@@ -215,13 +215,16 @@ def test_a_frozen_encoder_stays_as_it_was(run_bundle, quick_triage_training, tin
     assert all("running" in k or "num_batches" in k for k in learned if k.startswith("encoder."))
 
 
-def test_a_run_goes_on_where_it_ended(run_bundle, quick_triage_training):
+def test_a_run_goes_on_where_it_ended(run_bundle, quick_triage_training, tmp_path):
     run = run_bundle("inference", "train", configs=CONFIGS)
     assert run(*quick_triage_training).code == 0
+    before = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
     ended = run(*quick_triage_training, "--num_epochs", "2")
     assert ended.code == 0, ended.err
-    assert "Epoch: 2/2, Iter: 2/2" in ended.out
-    assert "Epoch: 1/2" not in ended.out
+    after = torch.load(tmp_path / "run" / "checkpoint.pt", weights_only=True)
+    assert (before["trainer"]["iteration"], after["trainer"]["iteration"]) == (2, 4)
+    steps = [next(iter(each["optimizer"]["state"].values()))["step"] for each in (before, after)]
+    assert [int(step) for step in steps] == [2, 4]  # the second run made two, not four
 
 
 def test_distributed_overlay_alone_is_one_process(run_bundle, quick_triage_training, tmp_path):
