@@ -229,11 +229,15 @@ def _network(folder: Path) -> nn.Module:
 
 
 def _example(folder: Path) -> Tensor:
-    """Noise of the range that the card's preprocessing gives, of a scan's or a window's size."""
+    """Noise of the range that the card's preprocessing gives, of a scan's or a window's size.
+
+    As many channels as the metadata says.
+    """
     preprocessing = read_card(folder / "models" / "model.json").preprocessing
     low, high = preprocessing["output_range"]
     size = preprocessing.get("size") or preprocessing["roi_size"]
-    noise = torch.rand((1, 1, *size), generator=torch.Generator().manual_seed(0))
+    channels = read_metadata(folder)["network_data_format"]["inputs"]["image"]["num_channels"]
+    noise = torch.rand((1, channels, *size), generator=torch.Generator().manual_seed(0))
     image: Tensor = low + (high - low) * noise
     return image
 

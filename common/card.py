@@ -7,7 +7,8 @@ Its keys:
 - `preprocessing`: `axcodes`, `spacing_mm`, `size`, `hu_window`, `output_range`, `grid`.
 - `labels` in channel order; `thresholds`: label to probability; positive means `>=`. A segmenter's
   `numbers`: what stands for each label in a label volume; the channel's own where not given.
-- `presets`: name to how a segmenter is run: `spacing_mm`, `overlap` and what is cropped.
+- `presets`: name to how a network is run: `spacing_mm`, `overlap`, what is cropped, ...
+- `num_features`: of an encoder, how many numbers embed a scan.
 - `tensors`, `sha256`: file beside the card and its hash. Absent in a card that only describes
   an architecture, such as `published.json` before its weights are fetched.
 - `training`, `score`: what it was trained on and what it reaches there.
@@ -85,6 +86,15 @@ class Card:
     def numbers(self) -> list[int]:
         """Number of each label in a label volume, in channel order."""
         return [int(n) for n in self.content.get("numbers", range(len(self.labels)))]
+
+    @property
+    def num_features(self) -> int:
+        """Of an encoder: how many numbers embed a scan.
+
+        Raises:
+            InputError: If the card does not say.
+        """
+        return int(Section(self.content, name="card", path=self.path)["num_features"])
 
     def preset(self, name: str) -> Mapping[str, Any]:
         """One of the ways to run the network that the card offers.

@@ -69,7 +69,8 @@ def find_cases(
         medical_material: For Rad-ChestCT lists: `catheter_or_port` or `any` device.
         phantom_dir: Where the synthetic patient's scan goes. For a folder of your own that is
             called `phantom`, say `./phantom`.
-        phantom_region: What of the synthetic patient is scanned: `chest`, `abdomen` or `torso`.
+        phantom_region: What of the synthetic patient is scanned: `chest`, `abdomen`,
+            `torso` or `head`.
 
     Returns:
         At least one case. Its `rejected` says what was left out and why; each is also logged.

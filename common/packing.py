@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Literal
 
 from .card import read_card
-from .catalog import read_metadata
+from .catalog import METADATA, read_metadata
 from .errors import InputError
 from .results.atomic import replacing, write_json
 from .weights import file_sha256, read_tensors, save_state
@@ -86,6 +86,15 @@ def _copy_weights(source: Path, target: Path, weights: Choice) -> None:
         msg = f"bundle must have {weights} weights, got none at {card.path}; fetch or train them"
         raise InputError(msg)
     save_state(read_tensors(card.tensors), card.content, target / "model.json")
+    if "num_features" in card.content:
+        _say_num_features(target.parent, int(card.content["num_features"]))
+
+
+def _say_num_features(bundle: Path, number: int) -> None:
+    """What the packed encoder gives, where `metadata.json` tells of the published one."""
+    metadata = read_metadata(bundle)
+    metadata["network_data_format"]["outputs"]["pred"]["num_channels"] = number
+    write_json(bundle / METADATA, metadata)
 
 
 def _copy_code(folder: Path, name: str) -> None:

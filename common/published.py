@@ -39,6 +39,8 @@ class Source:
         file: Name of the checkpoint there, or a pattern that fits it alone.
         layout: Which of the key map's layouts it has.
         revision: Branch, tag or commit.
+        part: The submodule that the checkpoint fills; empty where it is the whole network. A part
+            is no weights to run: training starts from it.
         thresholds: Name or pattern of a JSON with a threshold per label; empty if there is none.
         hash_type: `sha256`.
         hash_val: Of the checkpoint; empty if the publisher names none.
@@ -49,6 +51,7 @@ class Source:
     file: str
     layout: str
     revision: str = "main"
+    part: str = ""
     thresholds: str = ""
     hash_type: str = "sha256"
     hash_val: str = ""
@@ -81,6 +84,7 @@ def fetch_weights(bundle_root: str | Path) -> Card:
             before, or do not fit (see `install_weights`).
     """
     source = read_source(bundle_root)
+    _check_whole(source)
     checkpoint = fetch_file(
         source.repository, source.file, revision=source.revision, sha256=source.hash_val
     )
@@ -127,6 +131,8 @@ def install_weights(
     """
     root = Path(bundle_root)
     models = root / "models"
+    source = read_source(root)
+    _check_whole(source)
     if not checkpoint.is_file():
         msg = f"checkpoint must be a file, got {checkpoint}; check the path"
         raise InputError(msg)
@@ -134,14 +140,23 @@ def install_weights(
     config["weights"] = str(models / "published.json")
     config["bundle_root"] = str(root)
     card, network = (config.get_parsed_content(key) for key in ("card", "network_def"))
-    layout = read_source(root).layout
-    state = rename_keys(read_tensors(checkpoint), read_key_map(models / "key_map.json", layout))
+    key_map = read_key_map(models / "key_map.json", source.layout)
+    state = rename_keys(read_tensors(checkpoint), key_map)
     load_state(network, state)
     content = dict(card.content)
     if thresholds is not None:
         content["thresholds"] = _thresholds(thresholds, card.labels)
     content["origin"] = origin or {"file": checkpoint.name, "sha256": file_sha256(checkpoint)}
     return save_weights(network, content, models / "model.json")
+
+
+def _check_whole(source: Source) -> None:
+    if source.part:
+        msg = (
+            f"bundle must have published weights to install, got those of its {source.part} alone; "
+            f"train with --initial_weights hf://{source.repository}/{source.file}"
+        )
+        raise InputError(msg)
 
 
 def _thresholds(path: Path, labels: list[str]) -> dict[str, float]:

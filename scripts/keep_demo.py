@@ -1,7 +1,8 @@
 """Make trained weights a bundle's demo: `python scripts/keep_demo.py ct_scroll CARD METRICS`.
 
-CARD is the `model.json` that train.json wrote, METRICS the `metrics.json` that evaluate.json wrote
-with these weights on held-out phantoms; its scores go into the demo's card. `--half` stores numbers
+CARD is the `model.json` that train.json wrote, METRICS the `metrics.json` (of an encoder
+`probe.json`) that evaluate.json wrote with these weights on held-out phantoms; its scores go into
+the demo's card. `--half` stores numbers
 in half precision, for networks whose file would be too large for git.
 """
 
@@ -37,7 +38,12 @@ def keep(bundle: str, card_path: Path, metrics_path: Path, *, half: bool) -> Pat
 
 
 def score_of(metrics: dict[str, Any]) -> dict[str, Any]:
-    """The part of `metrics.json` that a card repeats: a classifier's AUROC, a segmenter's Dice."""
+    """The part of `metrics.json` that a card repeats: a classifier's AUROC, a segmenter's Dice.
+
+    An encoder's evaluation leaves `probe.json`: what probes of its embeddings reach.
+    """
+    if "embeddings" in metrics:
+        return score_of_probes(metrics["embeddings"]["probes"])
     if "classes" in metrics:
         per, measure = "classes", "dice"
         means = {"mean_dice": "dice", "mean_dice_where_present": "dice_where_present"}
@@ -51,6 +57,16 @@ def score_of(metrics: dict[str, Any]) -> dict[str, Any]:
         score[f"{name}_interval"] = [round(end, 4) for end in macro["interval"]]
     found = {label: scores[measure]["value"] for label, scores in metrics[per].items()}
     score[measure] = {label: round(v, 4) for label, v in found.items() if v is not None}
+    return score
+
+
+def score_of_probes(probes: dict[str, Any]) -> dict[str, Any]:
+    first = next(iter(probes.values()))
+    score: dict[str, Any] = {name: first[name] for name in ("num_cases", "num_patients")}
+    for kind, probed in probes.items():
+        for name, found in probed["scores"].items():
+            score[f"{kind}_{name}"] = round(found["value"], 4)
+            score[f"{kind}_{name}_interval"] = [round(end, 4) for end in found["interval"]]
     return score
 
 

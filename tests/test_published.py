@@ -164,3 +164,12 @@ def test_the_command_prints_what_it_installed(root, published, repository, monke
 def test_the_commands_errors_are_one_line(root, hub, repository, monkeypatch):
     with pytest.raises(SystemExit, match=r"^error: theodpzz/ct-scroll must be on the hub"):
         run_script(monkeypatch, repository, root)
+
+
+def test_weights_of_which_a_part_is_published_are_to_be_trained(repository):
+    bundle = repository / "bundles" / "ct_fm_triage"
+    wanted = "got those of its encoder alone; train with --initial_weights hf://project-lighter/"
+    with pytest.raises(InputError, match=wanted):
+        fetch_weights(bundle)
+    with pytest.raises(InputError, match=wanted):
+        install_weights(bundle, bundle / "none.pt")

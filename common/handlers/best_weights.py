@@ -89,7 +89,9 @@ class BestWeights:
             logger.info("%s %.4f is the best so far: %s", name, reached, card.path)
 
     def _content(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        kept = ("bundle", "network", "preprocessing", "presets", "labels", "numbers")
+        kept = (
+            "bundle", "network", "preprocessing", "presets", "labels", "numbers", "num_features",
+        )  # fmt: skip
         return {
             "name": self.name,
             **{key: self.card.content[key] for key in kept if key in self.card.content},

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
-from abc import abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -136,9 +135,9 @@ class AcceleratedInferer(Inferer):
         self._ready_for: tuple[nn.Module, list[int]] | None = None
         self._encoder: Encoder | None = None
 
-    @abstractmethod
     def part(self, network: nn.Module) -> nn.Module:
-        """The part of a network that is to be fast."""
+        """The part of a network that is to be fast; all of it where nothing else is said."""
+        return network
 
     def accelerated(self, network: nn.Module, device: torch.device) -> Encoder:
         """That part, accelerated; anew only where it is another network or other weights."""

@@ -91,8 +91,7 @@ class EmbeddingInferer(AcceleratedInferer):
 
         Args:
             inputs: `(1, 1, D, H, W)` on the network's device, in the card's range.
-            network: In evaluation mode; gives a map `(n, F, ...)` or a list of them, of which the
-                last counts, as MONAI's `SegResEncoder` does.
+            network: In evaluation mode; gives a map `(n, F, ...)`, as `CTFMEncoder` does.
 
         Returns:
             `embedding` `(1, F)`, float32, any sign and length; `pooling`; `num_windows` and
@@ -155,24 +154,3 @@ class EmbeddingInferer(AcceleratedInferer):
             if self.backend != "eager":
                 batch += batch[-1:] * (min(self.windows_at_once, len(windows)) - len(batch))
             yield batch
-
-    def part(self, network: nn.Module) -> nn.Module:
-        """The encoder up to its last map."""
-        return LastMap(network)
-
-
-class LastMap(nn.Module):
-    """An encoder's coarsest map alone.
-
-    Args:
-        encoder: `(n, 1, d, h, w)` to a map or a list of maps, finest first.
-    """
-
-    def __init__(self, encoder: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-
-    def forward(self, images: Tensor) -> Tensor:
-        """The last map `(n, F, ...)` of images `(n, 1, d, h, w)`."""
-        maps = self.encoder(images)
-        return cast(Tensor, maps[-1] if isinstance(maps, list | tuple) else maps)

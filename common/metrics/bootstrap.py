@@ -194,6 +194,7 @@ def _label_scores(
             "auroc": auroc,
             "average_precision": average_precision,
             "f1": f1,
+            "f1_all_positive": np.where(positives > 0, 2 * positives / (positives + total), np.nan),
             "f1_both_classes": np.where(
                 negatives > 0, (positives * f1 + negatives * f1_absent) / total, np.nan
             ),

@@ -5,6 +5,7 @@
 | auroc | is a positive case ranked above a negative one? ties count half | both classes |
 | average_precision | area under precision-recall, as the sum of steps | both classes |
 | f1 | 2 TP / (2 TP + FP + FN) of the positive class | a positive case |
+| f1_all_positive | F1 if all cases were called present, what f1 must beat | a positive case |
 | f1_both_classes | F1 of presence and of absence, weighted by their cases | both classes |
 | accuracy | share of right decisions | a case |
 | sensitivity | share of positive cases called present | a positive case |
@@ -40,6 +41,7 @@ METRICS: tuple[str, ...] = (
     "auroc",
     "average_precision",
     "f1",
+    "f1_all_positive",
     "f1_both_classes",
     "accuracy",
     "sensitivity",
@@ -53,6 +55,7 @@ NEEDS: dict[str, tuple[int, ...]] = {
     "auroc": (0, 1),
     "average_precision": (0, 1),
     "f1": (1,),
+    "f1_all_positive": (1,),
     "f1_both_classes": (0, 1),
     "sensitivity": (1,),
     "specificity": (0,),
@@ -216,6 +219,7 @@ def _score_label(
         "auroc": lambda: sk.roc_auc_score(present, probabilities),
         "average_precision": lambda: sk.average_precision_score(present, probabilities),
         "f1": lambda: sk.f1_score(present, decisions, zero_division=0.0),
+        "f1_all_positive": lambda: 2 * counts[1] / (counts[1] + len(present)),
         "f1_both_classes": lambda: sk.f1_score(
             present, decisions, average="weighted", zero_division=0.0
         ),

@@ -20,6 +20,7 @@ DEFINITIONS: dict[str, str] = {
     "auroc": "Area under the ROC curve, 0 to 1, ties count half.",
     "average_precision": "Area under the precision-recall curve as the sum of its steps, 0 to 1.",
     "f1": "F1 of the positive class at the threshold, 0 to 1.",
+    "f1_all_positive": "F1 if every case were called present, 0 to 1: what f1 must exceed.",
     "f1_both_classes": "F1 of presence and of absence, weighted by their cases, 0 to 1.",
     "accuracy": "Share of right decisions, 0 to 1.",
     "sensitivity": "Share of positive cases called present, 0 to 1.",
@@ -35,7 +36,18 @@ _COLUMNS = {
     "accuracy": "accuracy",
     "calibration_error": "ECE",
 }
-"""What the terminal shows; the files hold every score."""
+"""What the terminal shows of several labels; the files hold every score."""
+_ROWS = {
+    "auroc": "AUROC",
+    "average_precision": "average precision",
+    "f1": "F1",
+    "f1_all_positive": "F1 if all were called positive",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "accuracy": "accuracy",
+    "calibration_error": "calibration error (ECE)",
+}
+"""What the terminal shows of a single label."""
 _WITH_INTERVAL = ("auroc", "average_precision")
 
 
@@ -85,7 +97,12 @@ class Evaluation:
 
 
 def metrics_text(evaluation: Evaluation) -> str:
-    """A table for the terminal: a row per label, then the averages, then the notes."""
+    """A table for the terminal, then the notes.
+
+    A row per label, then the averages; of a single label a row per score.
+    """
+    if len(evaluation.labels) == 1:
+        return _single_label_text(evaluation)
     bound = f" [{evaluation.intervals.confidence:.0%} CI]" if evaluation.intervals else ""
     rows = [["label", "n", "prevalence"]]
     rows[0] += [
@@ -108,6 +125,21 @@ def metrics_text(evaluation: Evaluation) -> str:
     rule = "-" * max(len(line) for line in lines)
     lines = [_title(evaluation), rule, lines[0], rule, *lines[1:-2], rule, *lines[-2:], rule]
     return "\n".join([*lines, *(f"- {note}" for note in _all_notes(evaluation))]) + "\n"
+
+
+def _single_label_text(evaluation: Evaluation) -> str:
+    (entry,) = evaluation.scores.labels
+    bounds = evaluation.intervals
+    rows = [[entry.label, "value", f"{bounds.confidence:.0%} CI" if bounds else ""]]
+    for metric, name in _ROWS.items():
+        interval = evaluation.label_interval(metric, 0)
+        between = f"[{_number(interval[0])}, {_number(interval[1])}]" if interval else ""
+        rows.append([name, _number(entry.values[metric]), between])
+    lines = _aligned(rows)
+    rule = "-" * max(len(line) for line in lines)
+    title = f"{_title(evaluation)}, {entry.num_positive} of {entry.num_cases} positive"
+    notes = [f"- {note}" for note in _all_notes(evaluation)]
+    return "\n".join([title, rule, lines[0], rule, *lines[1:], rule, *notes]) + "\n"
 
 
 def macro_text(evaluation: Evaluation) -> str:

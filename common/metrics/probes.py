@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..neighbours import checked_embeddings
+from ..search.neighbours import checked_embeddings
 from ..tables.case_labels import LabelledEmbeddings
 from .bootstrap import label_average, percentile_interval, weighted_scores
 from .patient_bootstrap import patient_weights

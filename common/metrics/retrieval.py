@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..neighbours import NOBODY, Metric, nearest, same_owners
 from ..results.embedding_table import EmbeddingTable
+from ..search.neighbours import NOBODY, Metric, nearest, same_owners
 from .patient_bootstrap import mean_intervals
 
 Exclude = Literal["nobody", "self", "patient"]

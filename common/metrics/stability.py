@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..naming import natural_order
-from ..neighbours import Metric, checked_embeddings, nearest, unit_length
 from ..results.embedding_table import EmbeddingTable
+from ..search.neighbours import Metric, checked_embeddings, nearest, unit_length
 from .patient_bootstrap import mean_intervals
 
 GOOD, EXCELLENT = 0.75, 0.9

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..card import read_card
 from ..errors import InputError
@@ -31,6 +32,7 @@ def start_from(
     key_map: str | Path,
     part: str = "encoder",
     layout: str = "imagenet",
+    repeat_first: bool = False,
     frozen: bool = False,
     dropout: float | None = None,
 ) -> Network:
@@ -46,6 +48,9 @@ def start_from(
         key_map: The bundle's key map.
         part: The submodule that a published state dict fills.
         layout: Of the key map, from the published names to ours.
+        repeat_first: Whether a published state dict of one input channel may fill a part of C:
+            the first convolution is repeated C times and divided by C, so that C equal channels
+            give what one gave.
         frozen: Whether `part` stays as loaded; the rest trains.
         dropout: Probability of every dropout, attention's included; None leaves the network's own.
 
@@ -63,7 +68,7 @@ def start_from(
         )
         raise InputError(msg)
     if source:
-        _load(network, source, key_map, part, layout)
+        _load(network, source, key_map, part, layout, repeat_first=repeat_first)
     if dropout is not None:
         _set_dropout(network, dropout)
     network.get_submodule(part).requires_grad_(not frozen)
@@ -71,6 +76,24 @@ def start_from(
     order = torch.channels_last_3d if is_3d else torch.channels_last
     channels_last: Network = network.to(memory_format=order)  # type: ignore[call-overload]
     return channels_last.train()
+
+
+def random_weights(network: Network, *, seed: int = 0) -> Network:
+    """A copy of a network that has learned nothing: what any score of it is to be compared with.
+
+    Args:
+        network: Left untouched.
+        seed: Of the weights; the process's own random numbers go on as if nothing had been drawn.
+    """
+    fresh = copy.deepcopy(network)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        device = next(fresh.parameters()).device
+        fresh.cpu()
+        for module in fresh.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+    return fresh.to(device).eval()
 
 
 def _set_dropout(network: nn.Module, probability: float) -> None:
@@ -81,7 +104,15 @@ def _set_dropout(network: nn.Module, probability: float) -> None:
             module.dropout = probability
 
 
-def _load(network: nn.Module, source: str, key_map: str | Path, part: str, layout: str) -> None:
+def _load(
+    network: nn.Module,
+    source: str,
+    key_map: str | Path,
+    part: str,
+    layout: str,
+    *,
+    repeat_first: bool,
+) -> None:
     if source.endswith(".json"):
         load_weights(network, card=read_card(source))
         return
@@ -93,7 +124,35 @@ def _load(network: nn.Module, source: str, key_map: str | Path, part: str, layou
     state = {key.removeprefix(f"{part}."): tensor for key, tensor in renamed.items()}
     target = network.get_submodule(part)
     counts = {k: v for k, v in target.state_dict().items() if k.endswith("num_batches_tracked")}
-    load_state(target, counts | state)  # older torchvision files do not count batches
+    state = counts | state  # older torchvision files do not count batches
+    load_state(target, _with_channels_of(target, state, part, repeat_first=repeat_first))
+
+
+def _with_channels_of(
+    target: nn.Module, state: dict[str, Tensor], part: str, *, repeat_first: bool
+) -> dict[str, Tensor]:
+    """The state with its first convolution for as many input channels as the target's has."""
+    convolutions = (
+        f"{name}.weight"
+        for name, module in target.named_modules()
+        if isinstance(module, nn.Conv2d | nn.Conv3d)
+    )
+    first = next(convolutions, "")
+    if first not in state:
+        return state
+    weight = state[first]
+    wanted = target.get_parameter(first).shape[1]
+    if weight.shape[1] == wanted or weight.shape[1] != 1:
+        return state  # fits, or load_state says what does not
+    if not repeat_first:
+        msg = (
+            f"initial_weights must have {wanted} input channels for the {part}, got 1; "
+            "set repeat_first to repeat its first convolution, or stack the windows along depth "
+            "(`arrangement` in the card)"
+        )
+        raise InputError(msg)
+    spread = weight.repeat_interleave(wanted, dim=1) / wanted
+    return {**state, first: spread}
 
 
 def _from_hub(source: str) -> Path:

@@ -63,8 +63,7 @@ class ProjectedEncoder(nn.Module):
     """An encoder, the mean over the places of its last map, and a projection head.
 
     Args:
-        network: Gives feature maps from fine to coarse, each `(n, channels, ...)`, such as
-            MONAI's `SegResEncoder`. It is the part to keep.
+        network: Crops to a map `(n, F, ...)`, such as `CTFMEncoder`. It is the part to keep.
         projection_head: From F features to D numbers.
         prediction_head: From D numbers to D, for SimSiam.
     """
@@ -102,5 +101,5 @@ class ProjectedEncoder(nn.Module):
 
     def features(self, image: Tensor) -> Tensor:
         """What is used after pre-training: of crops `(n, 1, S, P, L)` the features `(n, F)`."""
-        pooled: Tensor = self.network(image)[-1].mean(dim=(2, 3, 4))
+        pooled: Tensor = self.network(image).mean(dim=(2, 3, 4))
         return pooled

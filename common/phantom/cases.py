@@ -9,6 +9,7 @@ gantry, all as scanners give them; their in-plane spacing of 1 to 1.5 mm is wide
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlencode
@@ -24,7 +25,9 @@ from .head import HeadPhantom, make_head
 from .head.build import draw_head
 from .head.make import draw_head_findings
 from .make import AnyPhantom
-from .patient import REGIONS, SEED_RANGES
+from .organ_boxes import ORGAN_BOXES, cut_organ_box
+from .patient import REGIONS, SEED_RANGES, TRUNK_REGIONS
+from .phantom import Phantom
 from .prevalence import draw_labels
 from .torso import make_torso
 
@@ -40,6 +43,7 @@ IN_PLANE_MM = {
 ORIENTATIONS = ("LPS", "RAS", "LAS")
 _SCANNER_STREAM = 11  # a stream of chance that no phantom draws from
 _TILTED_SHARE = 0.3
+_ORGAN = "&organ="
 
 
 def phantom_cases(
@@ -75,6 +79,92 @@ def phantom_cases(
     return [_case(seed, prevalence, region) for seed in seeds[:num]]
 
 
+def organ_box_cases(split: str, *, num: int) -> list[Case]:
+    """Synthetic torsos, each cut into the boxes of eleven organs; see `ORGAN_BOXES`.
+
+    Args:
+        split: As of `phantom_cases`.
+        num: How many patients; there are eleven cases of each.
+
+    Returns:
+        Cases with the patient's `patient_id` and, as label, a 1 for the organ in the order of
+        `ORGAN_BOXES`. Those of one patient stand together, so each patient is drawn once.
+
+    Raises:
+        InputError: As `phantom_cases`.
+    """
+    return [
+        {
+            **case,
+            "case_id": f"{case['case_id']}_{organ}",
+            "image": f"{case['image']}{_ORGAN}{organ}",
+            "label": [float(organ == other) for other in ORGAN_BOXES],
+        }
+        for case in phantom_cases(split, num=num, region="torso")
+        for organ in ORGAN_BOXES
+    ]
+
+
+def region_cases(
+    split: str, *, num: int, regions: Sequence[str] = ("chest", "abdomen", "head")
+) -> list[Case]:
+    """Synthetic patients of several regions in turn, one scan each, without labels.
+
+    Args:
+        split: As of `phantom_cases`.
+        num: How many in all.
+        regions: Of `REGIONS`.
+
+    Returns:
+        Cases `phantom_<seed>_<region>`; no two are of one patient.
+
+    Raises:
+        InputError: As `phantom_cases`.
+    """
+    by_region = {region: phantom_cases(split, num=num, region=region) for region in regions}
+    turns = [regions[number % len(regions)] for number in range(num)]
+    return [
+        Case(
+            case_id=f"{case['case_id']}_{region}",
+            image=case["image"],
+            format="phantom",
+            patient_id=case["patient_id"],
+        )
+        for region, case in ((turn, by_region[turn][row]) for row, turn in enumerate(turns))
+    ]
+
+
+def retest_cases(split: str, *, num: int, region: str = "chest") -> list[Case]:
+    """Synthetic patients who are each scanned twice: test and retest, side by side.
+
+    The second scan has a grid, a noise and a position on the table of its own.
+
+    Args:
+        split: As of `phantom_cases`.
+        num: How many patients; there are two cases of each.
+        region: One of `TRUNK_REGIONS`.
+
+    Returns:
+        Cases `phantom_<seed>_scan1` and `_scan2` with the patient's `patient_id`.
+
+    Raises:
+        InputError: As `phantom_cases`, or if the region is the head.
+    """
+    if region not in TRUNK_REGIONS:
+        msg = f"region must be one of {', '.join(TRUNK_REGIONS)}, got {region}; use one of them"
+        raise InputError(msg)
+    return [
+        Case(
+            case_id=f"{case['case_id']}_scan{scan + 1}",
+            image=case["image"] + (f"{'&' if '?' in case['image'] else '?'}scan={scan}" * scan),
+            format="phantom",
+            patient_id=case["patient_id"],
+        )
+        for case in phantom_cases(split, num=num, region=region)
+        for scan in (0, 1)
+    ]
+
+
 @lru_cache(maxsize=1)  # whoever reads the scan reads its truth next
 def make_case_phantom(image: str) -> AnyPhantom:
     """The synthetic patient that a case's `image` names, such as `phantom:7?region=torso`.
@@ -86,7 +176,8 @@ def make_case_phantom(image: str) -> AnyPhantom:
 
     Args:
         image: `phantom:<seed>`; after a `?`, where wanted, `prevalence=<share>` and
-            `region=<one of REGIONS>` (`chest` if left out), with `&` between.
+            `region=<one of REGIONS>` (`chest` if left out), with `&` between; `scan=<number>` for
+            another scan of the same trunk, see `rescanned`.
 
     Raises:
         InputError: If `image` is not of that form.
@@ -94,10 +185,12 @@ def make_case_phantom(image: str) -> AnyPhantom:
     seed_text, _, query = image.removeprefix("phantom:").partition("?")
     options = {key: values[-1] for key, values in parse_qs(query).items()}
     region = options.get("region", "chest")
-    if not seed_text.isdecimal() or options.keys() - {"prevalence", "region"}:
+    scan = options.get("scan", "0")
+    known = {"prevalence", "region", "scan"}
+    if not seed_text.isdecimal() or not scan.isdecimal() or options.keys() - known:
         msg = (
-            "image must be phantom:<seed>, with ?prevalence=<share>&region=<region> after it "
-            f"where wanted, got {image}; use phantom_cases"
+            "image must be phantom:<seed>, with ?prevalence=<share>&region=<region>&scan=<number> "
+            f"after it where wanted, got {image}; use phantom_cases"
         )
         raise InputError(msg)
     if region not in REGIONS:
@@ -107,7 +200,8 @@ def make_case_phantom(image: str) -> AnyPhantom:
     prevalence = float(options["prevalence"]) if "prevalence" in options else None
     if region == "head":
         return _make_case_head(seed, prevalence)
-    rng = np.random.default_rng([seed, _SCANNER_STREAM])
+    again = [int(scan)] if int(scan) else []
+    rng = np.random.default_rng([seed, _SCANNER_STREAM, *again])
     in_plane = float(rng.uniform(*IN_PLANE_MM[region]))
     return make_torso(
         seed=seed,
@@ -115,6 +209,7 @@ def make_case_phantom(image: str) -> AnyPhantom:
         axcodes=str(rng.choice(ORIENTATIONS)),
         region=region,
         findings=_findings(seed, prevalence),
+        scan=int(scan),
     )
 
 
@@ -163,8 +258,12 @@ def draw_head_scan(seed: int) -> HeadScan:
 
 
 def read_phantom(image: str) -> Volume:
-    """Draw the scan that a case's `image` names."""
-    return make_case_phantom(image).volume
+    """Draw the scan that a case's `image` names, or the box round its organ where one is named."""
+    whole, _, organ = image.partition(_ORGAN)
+    phantom = make_case_phantom(whole)
+    return (
+        cut_organ_box(phantom, organ) if isinstance(phantom, Phantom) and organ else phantom.volume
+    )
 
 
 def _case(seed: int, prevalence: float | None, region: str) -> Case:

@@ -52,5 +52,6 @@ def render(scene: Scene, lattice: Lattice) -> tuple[NDArray[np.int16], NDArray[n
     draw_table(voxels, lattice, patient)
     spacing = np.linalg.norm(lattice.matrix[:3, :3], axis=0)
     size = (float(spacing[0]), float(spacing[1]), float(spacing[2]))
-    add_noise(voxels, size, patient.noise_hu, patient.noise_grain_mm, patient.seed)
+    noise = (patient.seed, patient.scan) if patient.scan else (patient.seed,)
+    add_noise(voxels, size, patient.noise_hu, patient.noise_grain_mm, noise)
     return voxels, painted

@@ -79,6 +79,7 @@ class Patient(Posed):
         table_gap_mm: From the back to the table, None where the table is out of view.
         scan_mm: Lowest and highest scanned height in the reference frame.
         region: One of `TRUNK_REGIONS`.
+        scan: Which scan of the patient, see `rescanned`.
     """
 
     seed: int
@@ -101,6 +102,7 @@ class Patient(Posed):
     table_gap_mm: float | None
     scan_mm: tuple[float, float]
     region: str = "chest"
+    scan: int = 0
 
     @property
     def profile(self) -> Profile:
@@ -165,6 +167,26 @@ def draw_patient(seed: int, labels: Collection[str], region: str = "chest") -> P
         drawn
         if region == "chest"
         else replace(drawn, region=region, scan_mm=_scan_mm(drawn, region))
+    )
+
+
+def rescanned(patient: Patient, scan: int) -> Patient:
+    """The same body scanned again: it lies a little otherwise, and the noise is another.
+
+    Args:
+        patient: From `draw_patient`.
+        scan: Which scan; 0 is the one that was drawn, and leaves the patient as it is.
+    """
+    if not scan:
+        return patient
+    rng = np.random.default_rng([patient.seed, 12, scan])
+    tilt = np.asarray(patient.tilt_deg) + rng.normal(0, 1.0, 3)
+    return replace(
+        patient,
+        scan=scan,
+        tilt_deg=(float(tilt[0]), float(tilt[1]), float(tilt[2])),
+        noise_hu=float(rng.uniform(7, 20)),
+        noise_grain_mm=float(rng.uniform(0.5, 1.1)),
     )
 
 

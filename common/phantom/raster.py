@@ -125,13 +125,14 @@ def add_noise(
     spacing_mm: tuple[float, float, float],
     noise_hu: float,
     grain_mm: float,
-    seed: int,
+    seed: tuple[int, ...],
 ) -> None:
     """Add noise that is correlated over `grain_mm`, then clip to what a scanner stores.
 
     One block of noise, whose opposite ends fit, is laid over the volume like tiles.
+    `seed` is the patient's, and that of the scan where it is not the first.
     """
-    rng = np.random.default_rng([seed, 9])
+    rng = np.random.default_rng([seed[0], 9, *seed[1:]])
     block = rng.standard_normal([min(n, 109) for n in volume.shape], np.float32)
     for axis, spacing in enumerate(spacing_mm):
         if grain_mm / spacing > 0.25:

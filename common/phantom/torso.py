@@ -48,7 +48,7 @@ from .findings_mediastinum import (
     add_stomach_air,
 )  # fmt: skip
 from .grids import make_grid
-from .patient import TRUNK_REGIONS, Patient, checked_seed, draw_patient
+from .patient import TRUNK_REGIONS, Patient, checked_seed, draw_patient, rescanned
 from .phantom import Phantom
 from .prevalence import draw_labels, known_labels
 from .scene import Lungs, Scene
@@ -94,6 +94,7 @@ def make_torso(
     region: str = "torso",
     findings: Iterable[str] | None = None,
     prevalence: float | Mapping[str, float] | None = None,
+    scan: int = 0,
 ) -> Phantom:
     """Make a synthetic CT of the trunk.
 
@@ -113,6 +114,7 @@ def make_torso(
             to upper thighs). The patient is the same in each.
         findings: Exactly these labels; drawn by chance if None.
         prevalence: One share for all labels, or shares by label name, in place of `PREVALENCE`.
+        scan: Which scan of the patient; any but 0 is another, see `rescanned`.
 
     Returns:
         The phantom.
@@ -128,7 +130,7 @@ def make_torso(
         labels = draw_labels(np.random.default_rng([seed, 0]), prevalence)
     else:
         labels = known_labels(findings)
-    patient = draw_patient(seed, labels, region)
+    patient = rescanned(draw_patient(seed, labels, region), scan)
     lattice = make_grid(patient, spacing_mm, shape, axcodes, affine)
     scene = make_scene(patient, labels)
     voxels, painted = render(scene, lattice)

@@ -77,7 +77,7 @@ def write_classification_figure(
     seen = scout(volume)
     inside = (positions > -0.5) & (positions < seen.num_slices - 0.5)
     if relevance is None:
-        choices = evenly_spaced(inside)
+        choices = evenly_spaced(inside, labels)
     else:
         choices = choose_slices(
             labels=labels,

@@ -17,6 +17,7 @@ from isal import igzip
 from numpy.typing import ArrayLike, NDArray
 
 from .atomic import replacing, write_text
+from .nifti_header import nifti_header
 from .structure_colours import structure_colour
 
 SUFFIX = ".nii.gz"
@@ -24,8 +25,6 @@ COLOUR_TABLE_SUFFIX = ".ctbl"
 COMPRESS_LEVEL = 2
 """Of ISA-L (0 to 3): 20 to 40 times as fast as zlib's 6 on label volumes, at twice its size."""
 MOST_LABELS = 256
-_SCANNER = 1
-_QFORM_TOLERANCE_VOXELS = 0.01
 _SLICES_AT_ONCE = 64
 
 
@@ -34,10 +33,8 @@ def write_label_volume(
 ) -> list[str]:
     """Write a label volume and the colour table that names its structures.
 
-    The sform holds the affine to the float32 that NIfTI-1 keeps, oblique or sheared. The qform
-    holds it too where it can, within a hundredth of a voxel; it knows no shear (gantry tilt), and
-    is then marked as absent rather than filled with something near. The same labels give the
-    same file, byte for byte.
+    How the affine is kept stands in `nifti_header`. The same labels give the same file, byte for
+    byte.
 
     Args:
         path: Where to write, ends in `.nii.gz`; the table goes beside it, ending in `.ctbl`.
@@ -59,7 +56,8 @@ def write_label_volume(
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         msg = f"labels must be integers (I, J, K), got {labels.dtype} {labels.shape}"
         raise ValueError(msg)
-    header = _header(labels.shape, np.asarray(affine, dtype=np.float64))
+    matrix = np.asarray(affine, dtype=np.float64)
+    header = nifti_header(labels.shape, matrix, dtype=np.uint8, intent="label")
     num_voxels = np.zeros(MOST_LABELS, dtype=np.int64)
     with replacing(path) as partial, partial.open("wb") as raw:
         # Neither name nor time of writing in the gzip header: the same labels, the same bytes.
@@ -102,33 +100,3 @@ def _as_stored(slab: NDArray[Any]) -> NDArray[np.uint8]:
         msg = f"labels must be 0 to {MOST_LABELS - 1}, got {slab.min()} to {slab.max()}"
         raise ValueError(msg)
     return np.asfortranarray(slab, dtype=np.uint8)
-
-
-def _header(shape: tuple[int, ...], affine: NDArray[np.float64]) -> Any:
-    """A NIfTI-1 header for one file, positioned by the affine."""
-    from nibabel import Nifti1Header
-
-    header = Nifti1Header()
-    header.set_data_dtype(np.uint8)
-    header.set_data_shape(shape)
-    header.set_xyzt_units("mm")
-    header.set_intent("label")
-    header.set_slope_inter(1, 0)
-    header.set_sform(affine, code=_SCANNER)
-    header.set_zooms(np.linalg.norm(affine[:3, :3], axis=0))
-    header.set_qform(affine, code=_SCANNER, strip_shears=True)
-    if _largest_shift_voxels(header.get_qform(), affine, shape) > _QFORM_TOLERANCE_VOXELS:
-        header["qform_code"] = 0
-    header["magic"] = header.single_magic
-    header["vox_offset"] = header.single_vox_offset
-    return header
-
-
-def _largest_shift_voxels(
-    found: NDArray[np.float64], wanted: NDArray[np.float64], shape: tuple[int, ...]
-) -> float:
-    """How far the corners of a volume lie apart under two affines, in voxels of the second."""
-    ends = np.meshgrid(*([0, size - 1] for size in shape), indexing="ij")
-    corners = np.stack([*(end.ravel() for end in ends), np.ones(8)])
-    shift = np.linalg.inv(wanted) @ (found - wanted) @ corners
-    return float(np.abs(shift[:3]).max())

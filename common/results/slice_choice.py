@@ -11,12 +11,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..tables.head_findings import HEAD_LABELS
+
 HU_WINDOWS: dict[str, tuple[float, float]] = {
     "lung": (-1350.0, 150.0),
     "mediastinal": (-160.0, 240.0),
     "wide": (-450.0, 1050.0),
+    "brain": (0.0, 80.0),
 }
-"""Windows that readers of chest CT use, lower and upper HU."""
+"""Windows that readers of chest CT use, and that of the brain, lower and upper HU."""
 
 _LUNG = {
     "Emphysema",
@@ -52,6 +55,8 @@ class SliceChoice:
 
 def window_of(label: str) -> str:
     """The window in which a finding is looked for, a key of `HU_WINDOWS`."""
+    if label in HEAD_LABELS:
+        return "brain"
     if label in _LUNG:
         return "lung"
     return "wide" if label in _WIDE else "mediastinal"
@@ -119,16 +124,26 @@ def pictures_by_label(choices: Sequence[SliceChoice]) -> dict[int, list[int]]:
     return shown
 
 
-def evenly_spaced(inside: ArrayLike, num_slices: int = 4) -> list[SliceChoice]:
-    """Pictures spread over the scan, for a result without relevance; windows take turns."""
+def evenly_spaced(
+    inside: ArrayLike, labels: Sequence[str] = (), num_slices: int = 4
+) -> list[SliceChoice]:
+    """Pictures spread over the scan, for a result without relevance.
+
+    Args:
+        inside: `(T,)`, whether a triplet lies inside the scan.
+        labels: Where they are those of a head, every picture shows the brain; otherwise the
+            windows of the chest take turns.
+        num_slices: Most pictures.
+    """
+    is_head = {window_of(label) for label in labels} == {"brain"}
+    windows = ("brain",) if is_head else ("lung", "mediastinal")
     places = np.flatnonzero(np.asarray(inside, bool))
     if not len(places):
         return []
     steps = (np.arange(num_slices) + 0.5) / num_slices * len(places)
     triplets = dict.fromkeys(int(places[int(step)]) for step in steps[::-1])
     return [
-        SliceChoice(triplet, ("lung", "mediastinal")[turn % 2])
-        for turn, triplet in enumerate(triplets)
+        SliceChoice(triplet, windows[turn % len(windows)]) for turn, triplet in enumerate(triplets)
     ]
 
 

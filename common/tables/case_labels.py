@@ -6,7 +6,7 @@ ending of a volume file. A column `patient_id` is used where there is one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -59,27 +59,15 @@ def join_labels(
     if not columns:
         msg = "columns must name at least one label, got none; name columns of the table"
         raise InputError(msg)
-    rows = read_table(Path(path), columns=tuple(columns))
-    key = next((name for name in ID_COLUMNS if name in rows[0]), next(iter(rows[0])))
-    found: dict[str, dict[str, str]] = {}
-    for row in rows:
-        name = case_name(row[key])
-        if name in found:
-            msg = f"{path} must hold each case once, got {name} again; remove the doubles"
-            raise InputError(msg)
-        found[name] = row
+    found = rows_by_case(path, columns=columns)
     shared = [name for name in table.case_ids if name in found]
     if not shared:
         msg = (
             f"{path} must label cases that have an embedding, got {', '.join(list(found)[:3])} "
-            f"for {', '.join(table.case_ids[:3])}; its column {key} must hold their case_id"
+            f"for {', '.join(table.case_ids[:3])}; a column case_id must hold their names"
         )
         raise InputError(msg)
-    kept = table.select(shared)
-    if "patient_id" in rows[0]:
-        stated = [found[name]["patient_id"] or None for name in shared]
-        owners = [new or old for new, old in zip(stated, kept.patient_ids, strict=True)]
-        kept = replace(kept, patient_ids=owners)
+    kept = with_patients(table.select(shared), found)
     left_out = {
         "embeddings without a row": len(table) - len(shared),
         "rows without an embedding": len(found) - len(shared),
@@ -90,6 +78,35 @@ def join_labels(
         values=[[found[name][column] for column in columns] for name in shared],
         notes=[f"{what}, left out: {num}" for what, num in left_out.items() if num],
     )
+
+
+def rows_by_case(path: str | Path, *, columns: Sequence[str] = ()) -> dict[str, dict[str, str]]:
+    """The rows of a table by the name of their case.
+
+    Args:
+        path: A table with a row per case.
+        columns: Must all be there.
+
+    Raises:
+        InputError: If a column is missing or a case has two rows.
+    """
+    rows = read_table(Path(path), columns=tuple(columns))
+    key = next((name for name in ID_COLUMNS if name in rows[0]), next(iter(rows[0])))
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        name = case_name(row[key])
+        if name in found:
+            msg = f"{path} must hold each case once, got {name} again; remove the doubles"
+            raise InputError(msg)
+        found[name] = row
+    return found
+
+
+def with_patients(table: EmbeddingTable, rows: Mapping[str, Mapping[str, str]]) -> EmbeddingTable:
+    """The same embeddings, owned by whom a table's column `patient_id` says, where it does."""
+    stated = [rows.get(name, {}).get("patient_id") for name in table.case_ids]
+    owners = [new or old for new, old in zip(stated, table.patient_ids, strict=True)]
+    return replace(table, patient_ids=owners)
 
 
 def case_name(text: str) -> str:

@@ -1,6 +1,6 @@
-"""Which part of a scan has something in it, for MONAI's `CropForegroundd`.
+"""Which part of a scan has something in it: for MONAI's `CropForegroundd`, and as stored.
 
-Shapes: D H W the scan.
+Shapes: D H W the scan on the network's axes, I J K as stored.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import numpy as np
 import scipy.ndimage
 import torch
 from torch import Tensor
+
+from ..errors import InputError
+from ..volume import Volume
 
 _COARSE = 4  # voxels; a body is found on every fourth
 
@@ -73,3 +76,33 @@ class Foreground:
         ]
         inside[0, place[0], place[1], place[2]] = True
         return inside
+
+
+def foreground_box(volume: Volume, above_hu: float) -> tuple[slice, slice, slice]:
+    """The smallest box of a stored scan that holds every voxel above a value.
+
+    Args:
+        volume: `(I, J, K)`; waited for until it is read.
+        above_hu: In HU.
+
+    Returns:
+        First and last-plus-one voxel along I, J, K.
+
+    Raises:
+        InputError: If no voxel is above it.
+    """
+    volume.wait_until_filled(max(volume.voxels.shape))
+    limit = (above_hu - volume.intercept) / volume.slope
+    found = volume.voxels > limit if volume.slope > 0 else volume.voxels < limit
+    sides = []
+    for axis in range(3):
+        others = tuple(other for other in range(3) if other != axis)
+        places = np.flatnonzero(found.any(axis=others))
+        if not len(places):
+            msg = (
+                f"image must have a voxel above {above_hu:g} HU, got none; "
+                "check that the scan shows a patient and its rescale"
+            )
+            raise InputError(msg)
+        sides.append(slice(int(places[0]), int(places[-1]) + 1))
+    return sides[0], sides[1], sides[2]

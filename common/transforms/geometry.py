@@ -59,6 +59,17 @@ class Grid:
         a, b, c = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(a), float(b), float(c)
 
+    def part(self, box: tuple[slice, slice, slice]) -> Grid:
+        """The voxels in a box, where they are.
+
+        Args:
+            box: First and last-plus-one voxel along each axis, within the grid.
+        """
+        affine = self.affine.copy()
+        affine[:3, 3] += affine[:3, :3] @ [side.start for side in box]
+        i, j, k = (side.stop - side.start for side in box)
+        return Grid((i, j, k), affine)
+
     def refined(self, factor: int) -> Grid:
         """This grid with `factor - 1` voxels more between any two: n become `(n - 1) * factor + 1`.
 

@@ -26,6 +26,7 @@ from ..case import Case
 from ..errors import InputError
 from ..formats.registry import read_volume
 from ..volume import Volume
+from .foreground import foreground_box
 from .geometry import (
     FittedGrid,
     Grid,
@@ -97,6 +98,8 @@ class PreprocessCTd(MapTransform):
         grid: `half_pixel` or `affine`, see `common.transforms.geometry`.
         pad_multiple: An axis without a size is padded to a multiple of this many voxels.
         check_hu: Refuse what is not CT in HU, see `check_hounsfield`.
+        crop_above_hu: Crop the stored scan to the box of what is above this, before anything
+            else; `size` is then around that box's centre. None keeps all of it.
         allow_missing_keys: Skip a key that is not there.
 
     The result is a `MetaTensor` `(1, D, H, W)`, float32, contiguous, with the affine (voxel to
@@ -115,6 +118,7 @@ class PreprocessCTd(MapTransform):
         grid: GridKind = "half_pixel",
         pad_multiple: Sequence[int] = (1, 1, 1),
         check_hu: bool = True,
+        crop_above_hu: float | None = None,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -132,6 +136,7 @@ class PreprocessCTd(MapTransform):
             raise InputError(msg)
         self.grid: GridKind = grid
         self.check_hu = check_hu
+        self.crop_above_hu = crop_above_hu
         self.fitted(Grid((2, 2, 2), np.eye(4)))  # says now, not per scan, what is wrong
 
     def fitted(self, source: Grid) -> FittedGrid:
@@ -160,13 +165,17 @@ class PreprocessCTd(MapTransform):
             `(1, D, H, W)` float32 with affine.
 
         Raises:
-            InputError: If the volume is not 3D, not CT in HU, or has no usable affine.
+            InputError: If the volume is not 3D, not CT in HU, has no usable affine, or nothing
+                above `crop_above_hu`.
         """
         i, j, k = _shape_of(volume)
-        source = Grid((i, j, k), checked_affine(volume.affine))
+        source, voxels = Grid((i, j, k), checked_affine(volume.affine)), volume.voxels
+        if self.crop_above_hu is not None:
+            box = foreground_box(volume, self.crop_above_hu)
+            source, voxels = source.part(box), voxels[box]
         fitted = self.fitted(source)
         array = resample(
-            volume.voxels,
+            voxels,
             index_map(source, fitted.grid),
             fitted.grid.shape,
             fitted.inside,

@@ -14,6 +14,8 @@ import torch
 from monai.networks.nets import SegResNetDS
 
 from common.card import read_card
+from common.networks.ct_fm_encoder import CTFMEncoder
+from common.networks.ct_fm_triage import CTFMTriage
 from common.phantom.export import write_phantom_case
 from common.phantom.patient import SEED_RANGES
 from common.tables.ct_rate import CT_RATE_LABELS
@@ -22,6 +24,8 @@ from tests.conftest import REPOSITORY
 
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
 CT_FM_WHOLEBODY = REPOSITORY / "bundles" / "ct_fm_wholebody"
+CT_FM_ENCODER = REPOSITORY / "bundles" / "ct_fm_encoder"
+CT_FM_TRIAGE = REPOSITORY / "bundles" / "ct_fm_triage"
 ENVIRONMENT = {
     **os.environ,
     "MONAI_FAIL_ON_DUPLICATE_CONFIG": "1",
@@ -34,6 +38,7 @@ TINY_TRAINING = (
 )  # fmt: skip
 
 TINY_SEGMENTER = {"init_filters": 4, "blocks_down": [1, 1, 1], "dsdepth": 2}
+TINY_TRIAGE = {"init_filters": 4, "blocks_down": [1, 1, 1], "head_width": 8}
 COARSE = {
     "spacing_mm": [6, 6, 6],
     "overlap": 0.25,
@@ -208,3 +213,71 @@ def quick_segmenter_training(tiny_segmenter, tmp_path):
         "--num_phantoms", "2", "--num_validation", "1", "--patches_per_case", "2",
         "--num_workers", "0",
     )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder(tmp_path_factory):
+    """A card of random weights that embeds a scan in 16 numbers."""
+    torch.manual_seed(0)
+    size = {"init_filters": 4, "blocks_down": [1, 1, 1]}
+    published = read_card(CT_FM_ENCODER / "models" / "published.json").content
+    coarse = {"spacing_mm": [8, 8, 8], "roi_size": [16, 16, 16]}
+    content = {
+        **published,
+        "name": "tiny",
+        "network": {"class": "CTFMEncoder", "arguments": size},
+        "num_features": 16,
+        "presets": {
+            name: {**how, **{k: v for k, v in coarse.items() if how[k] is not None}}
+            for name, how in published["presets"].items()
+        },
+        "source": "made for a test",
+        "synthetic": True,
+    }
+    content["preprocessing"] = {**content["preprocessing"], "roi_size": [16, 16, 16]}
+    folder = tmp_path_factory.mktemp("weights")
+    return save_weights(CTFMEncoder(**size), content, folder / "model.json")
+
+
+@pytest.fixture
+def quick_encoder_training(tiny_encoder, tmp_path):
+    """Options for one epoch of a tiny encoder on two phantoms, results to `tmp_path/run`."""
+    return (
+        "--train_as", tiny_encoder.path.with_suffix(""), "--output_dir", tmp_path / "run",
+        "--num_epochs", "1", "--warmup_epochs", "0", "--val_interval", "1", "--num_phantoms", "2",
+        "--region", "chest", "--num_probe", "1", "--num_crops", "2", "--batch_size", "2",
+        "--num_workers", "0",
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_triage(request, tmp_path_factory):
+    """A card of random weights; windows as channels, or as the test's own parameter says."""
+    arrangement = getattr(request, "param", "channels")
+    torch.manual_seed(0)
+    content = {
+        **read_card(CT_FM_TRIAGE / "models" / "published.json").content,
+        "name": "tiny",
+        "network": {"class": "CTFMTriage", "arguments": TINY_TRIAGE},
+        "source": "made for a test",
+        "synthetic": True,
+    }
+    content["preprocessing"] = {
+        **content["preprocessing"],
+        "spacing_mm": [10, 8, 8],
+        "size": [16, 24, 24],
+        "arrangement": arrangement,
+    }
+    channels = 4 if arrangement == "channels" else 1
+    network = CTFMTriage(in_channels=channels, **TINY_TRIAGE)
+    return save_weights(network, content, tmp_path_factory.mktemp("triage") / "model.json")
+
+
+@pytest.fixture
+def quick_triage_training(tiny_triage, tmp_path):
+    """Options for one epoch of a tiny network on four heads, results to `tmp_path/run`."""
+    return [
+        "--train_as", tiny_triage.path.with_suffix(""), "--output_dir", tmp_path / "run",
+        "--num_epochs", "1", "--num_training", "4", "--num_validation", "4", "--batch_size", "2",
+        "--num_workers", "0",
+    ]  # fmt: skip

@@ -21,6 +21,13 @@ BELOW = {
     "rad_chestct": ["evaluate"],
     "totalsegmentator": ["train"],
     "msd": ["train"],
+    "simclr": ["train"],
+    "vicreg": ["train"],
+    "simsiam": ["train"],
+    "semantic_search_evaluate": ["semantic_search"],
+    "sinoct": ["train"],
+    "locate": ["train"],
+    "cq500": ["evaluate"],
 }
 
 pytestmark = pytest.mark.parametrize("bundle", BUNDLES, ids=lambda bundle: bundle.name)

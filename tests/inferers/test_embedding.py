@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 import torch
-from monai.networks.nets.segresnet_ds import SegResEncoder
 
 from common.errors import InputError
 from common.inferers.embedding import EmbeddingInferer
-from tests.networks.test_ct_fm_golden import ENCODER, fill
+from common.networks.ct_fm_encoder import CTFMEncoder
+from tests.networks.test_ct_fm_golden import fill
 
 
 @pytest.fixture(scope="module")
 def network():
     torch.manual_seed(0)
-    network = SegResEncoder(spatial_dims=3, init_filters=4, blocks_down=(1, 1, 1))
+    network = CTFMEncoder(init_filters=4, blocks_down=(1, 1, 1))
     for module in network.modules():  # batch norm as after training, not as new
         if isinstance(module, torch.nn.BatchNorm3d):
             module.running_mean.uniform_(-0.2, 0.2)
@@ -44,7 +44,9 @@ def inferer(**options):
 def test_the_whole_scan_gives_the_published_embedding(shared):
     golden = np.load(shared / "golden" / "ct_fm.npz")["enc_embedding"]
     image = torch.from_numpy(np.random.default_rng(0).random((1, 1, 64, 96, 96), np.float32))
-    found = inferer()(image, fill(SegResEncoder(**ENCODER)))
+    network = CTFMEncoder().eval()
+    fill(network.encoder)
+    found = inferer()(image, network)
     np.testing.assert_allclose(
         found["embedding"], golden, rtol=1e-4, atol=1e-4 * np.abs(golden).max()
     )
@@ -54,7 +56,7 @@ def test_the_whole_scan_gives_the_published_embedding(shared):
 def test_a_scan_is_the_average_of_the_last_map(network):
     image = noise(13, 20, 17)
     with torch.inference_mode():
-        wanted = network(image)[-1].mean(dim=(2, 3, 4))
+        wanted = network(image).mean(dim=(2, 3, 4))
     found = inferer()(image, network)["embedding"]
     assert found.shape == (1, 16)
     torch.testing.assert_close(found, wanted)
@@ -134,7 +136,7 @@ def test_a_compiled_network_sees_batches_of_one_size(network):
 
     def encode(images):
         sizes.append(len(images))
-        return network(images)[-1]
+        return network(images)
 
     found.accelerated = lambda *_: encode
     torch.testing.assert_close(found(noise(24, 8, 8), network)["embedding"], eager)

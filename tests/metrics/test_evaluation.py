@@ -48,6 +48,25 @@ def write_csv(path, labels, names, values):
     return path
 
 
+def test_a_single_label_is_printed_score_by_score_beside_what_all_positive_reaches(
+    tmp_path, write_result, capsys
+):
+    for index in range(10):
+        write_result(tmp_path, f"case_{index}", {"Abnormal": 0.1 * index})
+    truth = [[1.0 if index in (4, 6, 8) else 0.0] for index in range(10)]
+    ClassificationEvaluation(
+        output_dir=tmp_path, labels=["Abnormal"], cases=cases_of(truth), num_bootstrap=50
+    ).run()
+    printed = {line.split("  ")[0]: line for line in capsys.readouterr().out.splitlines()}
+    assert "0.500" in printed["F1"]  # 5 to 9 are called: 2 of 3 found, 3 wrongly
+    assert "0.462" in printed["F1 if all were called positive"]  # 2 * 3 / (10 + 3)
+    assert {"AUROC", "sensitivity", "specificity"} <= set(printed)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())
+    baseline = metrics["labels"]["Abnormal"]["f1_all_positive"]
+    assert baseline["value"] == pytest.approx(6 / 13)
+    assert baseline["interval"][0] < 6 / 13 < baseline["interval"][1]
+
+
 def test_a_folder_of_results_is_scored_and_written(run_folder, capsys):
     folder, truth, probabilities = run_folder
     ClassificationEvaluation(

@@ -8,17 +8,17 @@ import pytest
 import torch
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
-from monai.networks.nets.segresnet_ds import SegResEncoder
 
 from common.losses.contrastive import NTXentLoss
 from common.losses.non_contrastive import SimSiamLoss
+from common.networks.ct_fm_encoder import CTFMEncoder
 from common.networks.projection import PredictionHead, ProjectedEncoder, ProjectionHead
 
 
 @pytest.fixture
 def encoder():
     torch.manual_seed(0)
-    return SegResEncoder(spatial_dims=3, in_channels=1, init_filters=4, blocks_down=[1, 1, 1])
+    return CTFMEncoder(init_filters=4, blocks_down=[1, 1, 1])
 
 
 def projected(encoder, *, embedding=6, **heads):
@@ -60,7 +60,7 @@ def test_views_keep_their_places(encoder):
 def test_features_are_the_mean_of_the_last_map(encoder):
     crops = views().flatten(0, 2)
     network = projected(encoder).eval()
-    torch.testing.assert_close(network.features(crops), encoder(crops)[-1].mean(dim=(2, 3, 4)))
+    torch.testing.assert_close(network.features(crops), encoder(crops).mean(dim=(2, 3, 4)))
     torch.testing.assert_close(network.projection_head(network.features(crops)), network(crops))
 
 

@@ -8,6 +8,8 @@ from common.phantom.cases import (
     draw_head_scan,
     make_case_phantom,
     phantom_cases,
+    region_cases,
+    retest_cases,
 )
 from common.phantom.patient import SEED_RANGES
 from common.tables.ct_rate import CT_RATE_LABELS
@@ -134,3 +136,37 @@ def test_number_is_within_the_split(num):
 def test_name_of_another_form_is_refused(image):
     with pytest.raises(InputError, match="image must be phantom:<seed>"):
         make_case_phantom(image)
+
+
+def test_a_patient_scanned_again_is_the_same_body_with_other_noise():
+    first, second = (make_case_phantom(case["image"]) for case in retest_cases("test", num=1))
+    assert retest_cases("test", num=1)[1]["case_id"] == "phantom_1100000_scan2"
+    assert first.label_names == second.label_names
+    assert first.patient.scale == second.patient.scale
+    assert first.volume.spacing_mm != second.volume.spacing_mm
+    assert first.patient.noise_hu != second.patient.noise_hu
+    assert 0 < np.abs(np.subtract(first.patient.tilt_deg, second.patient.tilt_deg)).max() < 5
+    volumes = [phantom.volume for phantom in (first, second)]
+    litres = [
+        (v.voxels[v.voxels > -300].size * abs(np.linalg.det(v.affine[:3, :3]))) / 1e6
+        for v in volumes
+    ]
+    assert litres[0] == pytest.approx(litres[1], rel=0.05)
+
+
+def test_the_first_scan_is_the_one_that_is_drawn_without_asking():
+    first = retest_cases("test", num=1)[0]
+    assert first["image"] == phantom_cases("test", num=1)[0]["image"]
+    assert retest_cases("test", num=1, region="abdomen")[1]["image"].endswith("abdomen&scan=1")
+
+
+def test_a_head_is_not_scanned_again():
+    with pytest.raises(InputError, match=r"region must be one of chest, abdomen, torso, got head"):
+        retest_cases("test", num=1, region="head")
+
+
+def test_regions_take_turns_and_share_no_patient():
+    cases = region_cases("test", num=4)
+    regions = [case["case_id"].split("_")[2] for case in cases]
+    assert regions == ["chest", "abdomen", "head", "chest"]
+    assert len({case["patient_id"] for case in cases}) == 4

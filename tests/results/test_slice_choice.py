@@ -11,6 +11,7 @@ from common.results.slice_choice import (
     window_of,
 )
 from common.tables.ct_rate import CT_RATE_LABELS
+from common.tables.head_findings import HEAD_LABELS
 
 LABELS = ["Lung nodule", "Emphysema", "Cardiomegaly"]
 
@@ -87,11 +88,16 @@ def test_without_relevance_slices_are_spread_from_head_to_foot() -> None:
     triplets = [choice.triplet for choice in evenly_spaced(np.arange(40) >= 20)]
     assert triplets == [37, 32, 27, 22]
     assert evenly_spaced([False]) == []
+    assert {choice.window for choice in evenly_spaced([True] * 8, LABELS)} == {
+        "lung",
+        "mediastinal",
+    }
+    assert {choice.window for choice in evenly_spaced([True] * 8, ["Abnormal"])} == {"brain"}
     assert len(evenly_spaced([True, True])) == 2
 
 
 def test_every_finding_has_a_window() -> None:
-    assert {window_of(label) for label in CT_RATE_LABELS} == set(HU_WINDOWS)
+    assert {window_of(label) for label in (*CT_RATE_LABELS, *HEAD_LABELS)} == set(HU_WINDOWS)
 
 
 def test_pictures_are_listed_by_label() -> None:

@@ -44,7 +44,7 @@ def test_the_table_may_know_the_patient_better(table, tmp_path):
     [
         ("case_id,x\na,1\n", ["y"], r"must have the columns \['y'\]"),
         ("case_id,x\na,1\na,0\n", ["x"], "each case once, got a again"),
-        ("case_id,x\nz,1\n", ["x"], "got z for a, b, c; its column case_id must hold"),
+        ("case_id,x\nz,1\n", ["x"], "got z for a, b, c; a column case_id must hold"),
         ("case_id,x\na,1\n", [], "columns must name at least one label"),
     ],
 )

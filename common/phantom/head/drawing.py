@@ -55,7 +55,7 @@ def render(scene: HeadScene, lattice: Lattice) -> Drawn:
     head = scene.head
     i, j, k = (float(v) for v in np.linalg.norm(lattice.matrix[:3, :3], axis=0))
     draw_rest(drawn.voxels, lattice, head)
-    add_noise(drawn.voxels, (i, j, k), head.noise_hu, head.noise_grain_mm, head.seed)
+    add_noise(drawn.voxels, (i, j, k), head.noise_hu, head.noise_grain_mm, (head.seed,))
     return drawn
 
 

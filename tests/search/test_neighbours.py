@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
-from common.neighbours import NOBODY, distances_of_pairs, nearest, same_owners
+from common.search.neighbours import NOBODY, distances_of_pairs, nearest, same_owners
 
 GALLERY = np.array([[3.0, 0.0], [0.0, 1.0], [1.0, 1.0], [0.0, 2.0]])
 
@@ -28,7 +28,7 @@ def test_the_first_few_are_those_of_the_whole_order():
 
 
 def test_blocks_change_nothing(monkeypatch):
-    monkeypatch.setattr("common.neighbours._AT_ONCE", 8)
+    monkeypatch.setattr("common.search.neighbours._AT_ONCE", 8)
     queries = np.array([[0.0, 1.0], [1.0, 0.0], [1.0, 2.0]])
     owners = same_owners("abc", "aacd")
     found = nearest(queries, GALLERY, query_owners=owners[0], gallery_owners=owners[1])

@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import InputError
 from common.results.embedding_table import EmbeddingTable
-from common.retrieval_index import RetrievalIndex
+from common.search.gallery_index import GalleryIndex
 
 needs_voyager = pytest.mark.skipif(
     importlib.util.find_spec("voyager") is None, reason="needs the extra `index`"
@@ -40,7 +40,7 @@ both = pytest.mark.parametrize("approximate", [False, pytest.param(True, marks=n
 @both
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_a_scan_of_the_gallery_finds_itself_first(gallery, approximate, metric):
-    index = RetrievalIndex(gallery, metric=metric, approximate=approximate)
+    index = GalleryIndex(gallery, metric=metric, approximate=approximate)
     (matches,) = index.query(gallery.select(["scan_7"]), top=3)
     assert [match.rank for match in matches] == [1, 2, 3]
     assert (matches[0].case_id, matches[0].patient_id, matches[0].row) == ("scan_7", "p2", 7)
@@ -51,7 +51,7 @@ def test_a_scan_of_the_gallery_finds_itself_first(gallery, approximate, metric):
 
 @both
 def test_itself_or_its_patient_is_left_out_on_request(gallery, approximate):
-    index = RetrievalIndex(gallery, approximate=approximate)
+    index = GalleryIndex(gallery, approximate=approximate)
     queries = gallery.select(["scan_7", "scan_8"])
     for matches in index.query(queries, top=5, exclude="patient"):
         assert len(matches) == 5
@@ -63,8 +63,8 @@ def test_itself_or_its_patient_is_left_out_on_request(gallery, approximate):
 @needs_voyager
 @pytest.mark.parametrize("metric", ["cosine", "euclidean"])
 def test_an_approximate_index_finds_nearly_all_with_exact_distances(gallery, metric):
-    exact = RetrievalIndex(gallery, metric=metric)
-    index = RetrievalIndex(gallery, metric=metric, approximate=True)
+    exact = GalleryIndex(gallery, metric=metric)
+    index = GalleryIndex(gallery, metric=metric, approximate=True)
     queries = clusters(40, seed=1)
     assert exact.recall(queries) == 1
     assert index.recall(queries) > 0.98
@@ -76,38 +76,38 @@ def test_an_approximate_index_finds_nearly_all_with_exact_distances(gallery, met
 @needs_voyager
 def test_a_graph_is_kept_and_taken_up_again(gallery, tmp_path):
     path = tmp_path / "gallery.voy"
-    first = RetrievalIndex(gallery, approximate=True, graph=path)
+    first = GalleryIndex(gallery, approximate=True, graph=path)
     kept = path.read_bytes()
-    again = RetrievalIndex(gallery, approximate=True, graph=path)
+    again = GalleryIndex(gallery, approximate=True, graph=path)
     queries = clusters(5, seed=1)
     assert np.array_equal(first.neighbours(queries).rows, again.neighbours(queries).rows)
     path.unlink()
-    RetrievalIndex(gallery, approximate=True, graph=path)
+    GalleryIndex(gallery, approximate=True, graph=path)
     assert path.read_bytes() == kept
 
 
 @needs_voyager
 def test_a_graph_of_another_gallery_is_refused(gallery, tmp_path):
     path = tmp_path / "gallery.voy"
-    RetrievalIndex(gallery, approximate=True, graph=path)
+    GalleryIndex(gallery, approximate=True, graph=path)
     others = replace(gallery, embeddings=clusters(seed=2))
     for table, metric in ((others, "cosine"), (gallery, "euclidean")):
         with pytest.raises(InputError, match="graph must be of this gallery"):
-            RetrievalIndex(table, metric=metric, approximate=True, graph=path)
+            GalleryIndex(table, metric=metric, approximate=True, graph=path)
     path.write_text("no graph")
     with pytest.raises(InputError, match="graph must be an index of voyager"):
-        RetrievalIndex(gallery, approximate=True, graph=path)
+        GalleryIndex(gallery, approximate=True, graph=path)
 
 
 def test_without_the_package_only_exact_search_works(gallery, monkeypatch):
-    monkeypatch.setattr("common.retrieval_index.importlib.util.find_spec", lambda _: None)
-    assert len(RetrievalIndex(gallery)) == 600
+    monkeypatch.setattr("common.search.gallery_index.importlib.util.find_spec", lambda _: None)
+    assert len(GalleryIndex(gallery)) == 600
     with pytest.raises(InputError, match=r"package voyager, got none; install it with .*index"):
-        RetrievalIndex(gallery, approximate=True)
+        GalleryIndex(gallery, approximate=True)
 
 
 def test_a_small_gallery_gives_what_it_has(gallery):
-    index = RetrievalIndex(gallery.select(["scan_0", "scan_1", "scan_2"]))
+    index = GalleryIndex(gallery.select(["scan_0", "scan_1", "scan_2"]))
     (matches,) = index.query(gallery.select(["scan_0"]), top=10, exclude="self")
     assert len(matches) == 2
 
@@ -115,7 +115,7 @@ def test_a_small_gallery_gives_what_it_has(gallery):
 def test_embeddings_of_other_weights_are_never_compared(gallery):
     others = replace(gallery, made_by={**gallery.made_by, "weights": {"name": "b"}})
     with pytest.raises(InputError, match="embedded as the gallery was, got another weights"):
-        RetrievalIndex(gallery).query(others)
+        GalleryIndex(gallery).query(others)
 
 
 @pytest.mark.parametrize(
@@ -124,6 +124,6 @@ def test_embeddings_of_other_weights_are_never_compared(gallery):
 )
 def test_arguments_out_of_range_are_refused(gallery, options, message):
     with pytest.raises(InputError, match=message):
-        RetrievalIndex(gallery, **options)
+        GalleryIndex(gallery, **options)
     with pytest.raises(InputError, match="exclude must be one of nobody, self, patient"):
-        RetrievalIndex(gallery).query(gallery, exclude="them")
+        GalleryIndex(gallery).query(gallery, exclude="them")

@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from ..errors import InputError
+from ..results.atomic import replacing
+from ..results.embedding_table import EmbeddingTable
 from .neighbours import (
     NOBODY,
     Gallery,
@@ -31,8 +33,6 @@ from .neighbours import (
     nearest,
     same_owners,
 )
-from .results.atomic import replacing
-from .results.embedding_table import EmbeddingTable
 
 _LINKS, _CARE = 16, 200  # of the graph: edges per embedding, candidates looked at while building
 
@@ -58,7 +58,7 @@ class Match:
     row: int
 
 
-class RetrievalIndex:
+class GalleryIndex:
     """Finds the nearest scans of a table of embeddings.
 
     Args:
@@ -238,7 +238,7 @@ class RetrievalIndex:
 
     def _check_alike(self, queries: EmbeddingTable) -> None:
         """Refuse embeddings of other weights or another way of pooling."""
-        keys: Sequence[str] = ("weights", "pooling", "num_dimensions")
+        keys: Sequence[str] = ("weights", "pooling", "num_dimensions", "settings")
         ours, theirs = self.table.made_by, queries.made_by
         different = [k for k in keys if k in ours and k in theirs and ours[k] != theirs[k]]
         if different:
