@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from pathlib import Path
 from typing import TypeVar
 
@@ -76,24 +75,6 @@ def start_from(
     order = torch.channels_last_3d if is_3d else torch.channels_last
     channels_last: Network = network.to(memory_format=order)  # type: ignore[call-overload]
     return channels_last.train()
-
-
-def random_weights(network: Network, *, seed: int = 0) -> Network:
-    """A copy of a network that has learned nothing: what any score of it is to be compared with.
-
-    Args:
-        network: Left untouched.
-        seed: Of the weights; the process's own random numbers go on as if nothing had been drawn.
-    """
-    fresh = copy.deepcopy(network)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        device = next(fresh.parameters()).device
-        fresh.cpu()
-        for module in fresh.modules():
-            if callable(reset := getattr(module, "reset_parameters", None)):
-                reset()
-    return fresh.to(device).eval()
 
 
 def _set_dropout(network: nn.Module, probability: float) -> None:

@@ -6,9 +6,9 @@ architecture already tells bright from dark and smooth from rough.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import logging
-from collections.abc import Callable
 from typing import TypeVar
 
 import torch
@@ -24,12 +24,12 @@ Network = TypeVar("Network", bound=nn.Module)
 _OF_THE_WEIGHTS = ("tensors", "sha256", "score", "training")
 
 
-def seeded_network(make: Callable[[], Network], *, seed: int) -> Network:
-    """Make a network with weights drawn from a seed; torch's own stream of chance stays untouched.
+def random_weights(network: Network, *, seed: int) -> Network:
+    """A copy of a network that has learnt nothing, in evaluation mode.
 
     Args:
-        make: Makes it.
-        seed: 0 or more.
+        network: Stays as it is.
+        seed: Of the weights, 0 or more; torch's own stream of chance stays untouched.
 
     Raises:
         InputError: If the seed is negative.
@@ -37,9 +37,14 @@ def seeded_network(make: Callable[[], Network], *, seed: int) -> Network:
     if seed < 0:
         msg = f"seed must be 0 or more for random weights, got {seed}; give one to draw them again"
         raise InputError(msg)
+    device = next(network.parameters()).device
+    fresh = copy.deepcopy(network).cpu()  # the same weights for the same seed on every device
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return make()
+        for module in fresh.modules():
+            if callable(reset := getattr(module, "reset_parameters", None)):
+                reset()
+    return fresh.to(device).eval()
 
 
 def random_card(card: Card, *, network: nn.Module, seed: int) -> Card:
@@ -47,7 +52,7 @@ def random_card(card: Card, *, network: nn.Module, seed: int) -> Card:
 
     Args:
         card: Of the weights whose place they take.
-        network: Drawn by `seeded_network`.
+        network: Of `random_weights`.
         seed: That it was drawn from.
     """
     if is_first_process():

@@ -6,7 +6,7 @@ from torch import nn
 
 from common.card import Card
 from common.errors import InputError
-from common.networks.random_weights import random_card, seeded_network, state_sha256
+from common.networks.random_weights import random_card, random_weights, state_sha256
 
 
 def layer():
@@ -15,15 +15,18 @@ def layer():
 
 def test_one_seed_is_one_network_and_chance_goes_on_as_before():
     torch.manual_seed(5)
-    expected = torch.rand(1)
+    network = layer()
+    before, expected = state_sha256(network), torch.rand(1)
     torch.manual_seed(5)
-    first, second, third = (seeded_network(layer, seed=seed) for seed in (1, 1, 2))
+    layer()
+    first, second, third = (random_weights(network, seed=seed) for seed in (1, 1, 2))
+    assert state_sha256(network) == before
     assert torch.equal(torch.rand(1), expected)
     assert state_sha256(first) == state_sha256(second) != state_sha256(third)
 
 
 def test_the_hash_is_of_names_and_numbers():
-    network = seeded_network(layer, seed=0)
+    network = random_weights(layer(), seed=0)
     before = state_sha256(network)
     with torch.no_grad():
         network.bias[0] += 1
@@ -34,7 +37,7 @@ def test_the_card_says_random_and_keeps_how_to_feed_it(caplog):
     content = {
         "name": "trained", "preprocessing": {"grid": "affine"}, "sha256": "1", "score": {"a": 1}
     }  # fmt: skip
-    network = seeded_network(layer, seed=4)
+    network = random_weights(layer(), seed=4)
     card = random_card(Card(Path("c.json"), content), network=network, seed=4)
     assert card.name == "RANDOM weights, seed 4, in place of trained"
     assert card.preprocessing["grid"] == "affine"
@@ -46,4 +49,4 @@ def test_the_card_says_random_and_keeps_how_to_feed_it(caplog):
 
 def test_a_negative_seed_is_refused():
     with pytest.raises(InputError, match="seed must be 0 or more for random weights, got -1"):
-        seeded_network(layer, seed=-1)
+        random_weights(layer(), seed=-1)
