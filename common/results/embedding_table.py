@@ -222,6 +222,9 @@ def _read_parquet(path: Path) -> EmbeddingTable:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    if not path.exists():
+        msg = f"embeddings must exist, got {path}; name a table or the output_dir of a run"
+        raise InputError(msg)
     try:
         arrow = pq.read_table(path)
     except (OSError, pa.ArrowInvalid) as error:

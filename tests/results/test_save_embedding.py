@@ -207,6 +207,11 @@ def test_what_is_no_parquet_is_refused(tmp_path):
         read_embeddings(tmp_path / "a.parquet")
 
 
+def test_a_table_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(InputError, match="embeddings must exist, got "):
+        read_embeddings(tmp_path / "none.parquet")
+
+
 def test_a_table_comes_back_as_it_was_written(tmp_path):
     table = EmbeddingTable(["a", "b"], ["p", None], np.float32([[1, 2], [3, 4]]))
     assert table.owners == ["patient p", "case b"]
