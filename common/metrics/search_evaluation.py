@@ -36,6 +36,7 @@ from tqdm import tqdm
 from ..errors import InputError, at_least_one
 from ..results.atomic import write_json, write_text
 from ..results.search_score_figure import write_search_scores
+from ..search.cosine_map import PlaceVectors
 from ..search.point_query import structure_centre
 from ..search.ways import PlaceEncoder
 from ..tables.label_source import SegmentationCase
@@ -188,12 +189,16 @@ class SearchEvaluation:
         pairs: list[SearchPair] = []
         for case in tqdm(self.cases[self.num_queries :], unit="target"):
             target = self._read(case)
+            places = {
+                method: encoder.places(target.image, network)
+                for method, encoder, network in self._methods()
+            }
             for query, vectors in zip(queries, asked, strict=True):
                 shared = [
                     name for name in self.structures
                     if name in query.centres_world_mm and name in target.centres_world_mm
                 ]  # fmt: skip
-                pairs += self._by_encoder(query, target, vectors, shared)
+                pairs += self._by_encoder(query, target, vectors, places, shared)
                 pairs += self._without_encoder(query, target, shared)
         return pairs
 
@@ -235,12 +240,13 @@ class SearchEvaluation:
         query: KnownScan,
         target: KnownScan,
         vectors: Mapping[tuple[str, str], Tensor],
+        places: Mapping[str, PlaceVectors],
         shared: Sequence[str],
     ) -> Iterator[SearchPair]:
-        for method, encoder, network in self._methods():
-            places = encoder.places(target.image, network)
+        for method, encoder, _ in self._methods():
             for name in shared:
-                found, cosine = places.compare(vectors[method, name]).best(between=encoder.between)
+                alike = places[method].compare(vectors[method, name])
+                found, cosine = alike.best(between=encoder.between)
                 point = points_to_world_mm(found, target.affine)
                 yield self._pair(method, name, query, target, point, cosine)
 
