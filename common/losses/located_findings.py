@@ -9,6 +9,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name
 from monai.losses import FocalLoss
 from torch import Tensor, nn
 
+from .balanced import balanced_cross_entropy
+
 
 class LocatedFindingsLoss(nn.Module):
     """Balanced cross-entropy of each read-out of `FindingLocator`, with some focal loss.
@@ -74,9 +76,6 @@ class LocatedFindingsLoss(nn.Module):
         logits = logits.float()
         places = [axis for axis in range(truth.dim()) if axis != 1]
         positive = truth.sum(dim=places, keepdim=True).clamp(min=1)
-        negative = (1 - truth).sum(dim=places, keepdim=True)
-        weight = 1 + truth * ((negative / positive).clamp(1, self.most_weight) - 1)
-        entropy = F.binary_cross_entropy_with_logits(logits, truth, weight, reduction="none")
-        balanced = entropy.sum(dim=places) / weight.sum(dim=places)
+        balanced = balanced_cross_entropy(logits, truth, most_weight=self.most_weight)
         focal: Tensor = (self.focal(logits, truth) / positive).sum(dim=places)
         return (balanced + self.focal_weight * focal).mean()

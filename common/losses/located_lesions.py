@@ -12,6 +12,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name
 from torch import Tensor, nn
 
+from .balanced import balanced_cross_entropy
+
 Truth = Mapping[str, Tensor]
 """`label` `(B, L)`, 0 or 1, and `lesions` `(B, 1, D, H, W)`, ml in each voxel."""
 
@@ -56,10 +58,7 @@ class LocatedLesionsLoss(nn.Module):
         voxels = lesions[0].numel() / logits[0].numel()  # per place
         ml = F.adaptive_avg_pool3d(lesions, (depth, height, width)) * voxels
         ill = (ml >= self.least_ml).to(logits.dtype)
-        ratio = (ill.numel() - ill.sum()) / ill.sum().clamp(min=1)
-        weight = 1 + ill * (ratio.clamp(1, self.most_weight) - 1)
-        entropy = F.binary_cross_entropy_with_logits(logits, ill, weight, reduction="sum")
-        return entropy / weight.sum()
+        return balanced_cross_entropy(logits, ill, most_weight=self.most_weight).mean()
 
 
 def labels_and_lesions(

@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..results.atomic import write_json, write_text
-from ..results.embedding_table import EmbeddingTable, read_embeddings
+from ..results.embedding_table import EmbeddingTable, read_embeddings, read_given_or_own
 from ..results.probe_figure import Dot, write_probe_figure
 from ..tables.case_labels import LabelledEmbeddings, join_labels
 from .probes import SCORES, Kind, ProbeScores, difference, probe
@@ -114,10 +114,8 @@ class ProbeEvaluation:
         Raises:
             InputError: If a table cannot be read, labels do not fit or nothing can be probed.
         """
-        table = (
-            read_embeddings(self.embeddings)
-            if self.embeddings
-            else read_embeddings(self.output_dir).select(self.case_ids)
+        table = read_given_or_own(
+            self.embeddings, output_dir=self.output_dir, case_ids=self.case_ids
         )
         labelled = join_labels(table, self.labels_file, columns=self.columns)
         first, second = self._probe(labelled), None

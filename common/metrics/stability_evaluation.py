@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from ..results.atomic import write_json
-from ..results.embedding_table import EmbeddingTable, read_embeddings
+from ..results.embedding_table import EmbeddingTable, read_given_or_own
 from ..results.stability_figure import write_stability_figure
+from ..search.neighbours import unit_length
 from ..tables.case_labels import case_name
 from ..tables.csv_table import read_table
 from .stability import Stability, retest_pairs, stability_of_table
@@ -68,10 +69,8 @@ class StabilityEvaluation:
             InputError: If tables cannot be read, a case has no embedding, or there are fewer than
                 three pairs.
         """
-        table = (
-            read_embeddings(self.embeddings)
-            if self.embeddings
-            else read_embeddings(self.output_dir).select(self.case_ids)
+        table = read_given_or_own(
+            self.embeddings, output_dir=self.output_dir, case_ids=self.case_ids
         )
         tests, retests, alone = self._pairs(table)
         found = stability_of_table(
@@ -119,7 +118,7 @@ def _between(
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
     """Cosine of every test to every other patient's retest."""
     sides = [table.select(names).embeddings.astype(np.float64) for names in (tests, retests)]
-    first, second = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in sides)
+    first, second = (unit_length(each) for each in sides)
     return np.asarray((first @ second.T)[~np.eye(len(first), dtype=bool)])
 
 

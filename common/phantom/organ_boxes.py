@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import InputError
 from ..tables.totalsegmentator import STRUCTURES
+from ..transforms.geometry import Grid
 from ..volume import Volume
 from .phantom import Phantom
 
@@ -57,7 +58,6 @@ def cut_organ_box(phantom: Phantom, organ: str) -> Volume:
     margin = np.ceil(MARGIN_MM / np.array(volume.spacing_mm)).astype(int)
     first = np.maximum(places.min(axis=0) - margin, 0)
     last = np.minimum(places.max(axis=0) + 1 + margin, volume.voxels.shape)
-    box = tuple(slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
-    affine = volume.affine.copy()
-    affine[:3, 3] += affine[:3, :3] @ first
-    return replace(volume, voxels=volume.voxels[box], affine=affine)
+    i, j, k = (slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
+    grid = Grid(volume.voxels.shape, volume.affine).part((i, j, k))
+    return replace(volume, voxels=volume.voxels[i, j, k], affine=grid.affine)

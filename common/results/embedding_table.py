@@ -218,6 +218,24 @@ def read_embeddings(path: str | Path) -> EmbeddingTable:
     return _read_parquet(path)
 
 
+def read_given_or_own(
+    embeddings: str, *, output_dir: str | Path, case_ids: Sequence[str]
+) -> EmbeddingTable:
+    """The table that a user names, or this run's own cases.
+
+    Args:
+        embeddings: As of `read_embeddings`; empty takes `case_ids` of `output_dir`.
+        output_dir: Where this run's embeddings lie.
+        case_ids: Of this run; the folder may hold others.
+
+    Raises:
+        InputError: As `read_embeddings`, or if a case has no embedding.
+    """
+    if embeddings:
+        return read_embeddings(embeddings)
+    return read_embeddings(output_dir).select(case_ids)
+
+
 def _read_parquet(path: Path) -> EmbeddingTable:
     import pyarrow as pa
     import pyarrow.parquet as pq

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..results.atomic import write_text
 from ..results.cluster_figure import write_cluster_figure
-from ..results.embedding_table import EmbeddingTable, read_embeddings
+from ..results.embedding_table import EmbeddingTable, read_given_or_own
 from ..tables.case_labels import join_labels
 from .neighbours import Metric, checked_embeddings
 
@@ -98,10 +98,8 @@ class Clusters:
         Raises:
             InputError: If tables cannot be read, do not fit, or hold fewer than 5 cases.
         """
-        table = (
-            read_embeddings(self.embeddings)
-            if self.embeddings
-            else read_embeddings(self.output_dir).select(self.case_ids)
+        table = read_given_or_own(
+            self.embeddings, output_dir=self.output_dir, case_ids=self.case_ids
         )
         table, values = self._values(table)
         if len(table) < 5:

@@ -16,12 +16,13 @@ from typing import Any
 from ..errors import InputError
 from ..metrics.retrieval import Exclude, RetrievalScores, score_retrieval
 from ..results.atomic import write_json, write_text
-from ..results.embedding_table import EmbeddingTable, read_embeddings
+from ..results.embedding_table import EmbeddingTable, read_given_or_own
 from ..results.match_figure import Tile, write_match_figure
 from ..tables.case_labels import rows_by_case, with_patients
 from .gallery_index import GalleryIndex, Match
 from .neighbours import Metric
 from .scores_text import scores_text
+from .search_cases import PHANTOM
 
 COLUMNS = ("query", "rank", "case_id", "patient_id", "path", "distance", "label", "query_label")
 
@@ -150,9 +151,8 @@ class Retrieval:
 
     def _table(self, path: str, case_ids: Sequence[str]) -> EmbeddingTable:
         """A table of its own, or this run's cases."""
-        if path and path != "phantom":
-            return read_embeddings(path)
-        return read_embeddings(self.output_dir).select(case_ids)
+        given = "" if path == PHANTOM else path
+        return read_given_or_own(given, output_dir=self.output_dir, case_ids=case_ids)
 
     def _check_labels(self, gallery: EmbeddingTable, labels: Mapping[str, str]) -> None:
         if not labels.keys() & set(gallery.case_ids):
