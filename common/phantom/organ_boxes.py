@@ -1,7 +1,9 @@
-"""The eleven organs of OrganMNIST3D, each cut out of a synthetic patient in a box of its own.
+"""The eleven organs of OrganMNIST3D, each cut out of a synthetic patient in a box of one size.
 
 What tells them apart is anatomy, which every encoder of CT should know, so they are what encoders
-are compared by where no data set is at hand (OrganMNIST3D: Yang et al., MedMNIST v2, 2023).
+are compared by where no data set is at hand (OrganMNIST3D: Yang et al., MedMNIST v2, 2023). Boxes
+that fit an organ, as OrganMNIST3D's do, would tell it by their size alone: random weights reach a
+balanced accuracy of 0.96 on those.
 """
 
 from __future__ import annotations
@@ -17,8 +19,11 @@ from ..transforms.geometry import Grid
 from ..volume import Volume
 from .phantom import Phantom
 
-MARGIN_MM = 10.0
-"""Around an organ, on every side, as far as the scan goes."""
+BOX_MM = (128.0, 128.0, 96.0)
+"""Left to right, back to front, feet to head; what CT-FM was pre-trained on crops of."""
+SHIFT_MM = 15.0
+"""By how much a box is at most off its organ's centre, along each axis."""
+_STREAM = 29  # a stream of chance that no phantom draws from
 
 ORGAN_BOXES: Mapping[str, tuple[str, ...]] = {
     "liver": ("liver",),
@@ -37,11 +42,15 @@ ORGAN_BOXES: Mapping[str, tuple[str, ...]] = {
 
 
 def cut_organ_box(phantom: Phantom, organ: str) -> Volume:
-    """The part of a scan that holds one organ, `MARGIN_MM` around it.
+    """A box of `BOX_MM` round one organ, as far as the scan goes.
 
     Args:
         phantom: A torso, or any scan that shows the organ.
         organ: One of `ORGAN_BOXES`.
+
+    Returns:
+        The part of the scan. The box's centre is up to `SHIFT_MM` away from the organ's, the same
+        way whenever the same patient is cut.
 
     Raises:
         InputError: If there is no such organ, or the scan does not show it.
@@ -55,9 +64,14 @@ def cut_organ_box(phantom: Phantom, organ: str) -> Volume:
         msg = f"organ must be in the scan, got {organ} and a phantom without; scan the torso"
         raise InputError(msg)
     volume = phantom.volume
-    margin = np.ceil(MARGIN_MM / np.array(volume.spacing_mm)).astype(int)
-    first = np.maximum(places.min(axis=0) - margin, 0)
-    last = np.minimum(places.max(axis=0) + 1 + margin, volume.voxels.shape)
+    rng = np.random.default_rng([phantom.patient.seed, _STREAM, list(ORGAN_BOXES).index(organ)])
+    world_axis = np.abs(volume.affine[:3, :3]).argmax(axis=0)  # of each axis of the array
+    spacing = np.array(volume.spacing_mm)
+    size = np.round(np.array(BOX_MM)[world_axis] / spacing)
+    centre = places.mean(axis=0) + rng.uniform(-SHIFT_MM, SHIFT_MM, 3) / spacing
+    start = np.round(centre - size / 2)
+    first = np.maximum(start, 0)
+    last = np.minimum(start + size, volume.voxels.shape)
     i, j, k = (slice(int(a), int(b)) for a, b in zip(first, last, strict=True))
     grid = Grid(volume.voxels.shape, volume.affine).part((i, j, k))
     return replace(volume, voxels=volume.voxels[i, j, k], affine=grid.affine)

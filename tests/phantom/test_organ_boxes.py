@@ -6,7 +6,7 @@ import pytest
 from common.errors import InputError
 from common.formats.registry import read_volume
 from common.phantom.cases import make_case_phantom, organ_box_cases
-from common.phantom.organ_boxes import MARGIN_MM, ORGAN_BOXES, cut_organ_box
+from common.phantom.organ_boxes import BOX_MM, ORGAN_BOXES, SHIFT_MM, cut_organ_box
 from common.tables.retrieval_protocols import ORGAN_MNIST_LABELS
 from common.tables.totalsegmentator import STRUCTURES
 
@@ -28,19 +28,43 @@ def test_a_patient_is_eleven_cases_each_labelled_by_its_organ(cases):
 
 
 @pytest.mark.parametrize("organ", ["heart", "lung-left"])
-def test_a_box_holds_its_organ_where_the_scan_has_it(cases, organ):
+def test_a_box_is_a_part_of_the_scan_near_its_organs_centre(cases, organ):
     case = cases[list(ORGAN_BOXES).index(organ)]
     box = read_volume(case)
     phantom = make_case_phantom(case["image"].split("&")[0])
-    whole = phantom.volume
+    whole, spacing = phantom.volume, np.array(phantom.volume.spacing_mm)
     first = np.linalg.solve(whole.affine, box.affine[:, 3])[:3].round().astype(int)
     part = tuple(slice(a, a + n) for a, n in zip(first, box.voxels.shape, strict=True))
     assert np.array_equal(box.voxels, whole.voxels[part])
     numbers = [STRUCTURES.index(name) for name in ORGAN_BOXES[organ]]
-    organs = np.isin(phantom.organs, numbers)
-    assert organs[part].sum() == organs.sum() > 0
-    reach = np.argwhere(organs[part])
-    assert (reach.min(axis=0) * box.spacing_mm >= MARGIN_MM).all()
+    centre = np.argwhere(np.isin(phantom.organs, numbers)).mean(axis=0)
+    middle = first + np.array(box.voxels.shape) / 2
+    assert (np.abs(middle - centre) * spacing <= SHIFT_MM + spacing).all()
+
+
+def test_boxes_of_all_organs_have_one_size_in_mm_where_the_scan_does_not_end(cases):
+    sizes = []
+    for case in cases:
+        box = read_volume(case)
+        extent = np.abs(box.affine[:3, :3]) @ box.voxels.shape
+        assert (extent <= np.array(BOX_MM) + max(box.spacing_mm)).all()
+        sizes.append(extent)
+    full = np.abs(np.array(sizes) - BOX_MM).max(axis=1) <= max(box.spacing_mm)
+    assert full.sum() >= 5
+
+
+def test_a_box_lies_the_same_way_every_time_and_another_way_for_another_patient(cases):
+    again = read_volume(cases[0])
+    np.testing.assert_array_equal(again.affine, read_volume(cases[0]).affine)
+    first, second = (
+        make_case_phantom(case["image"].split("&")[0])
+        for case in organ_box_cases("example", num=2)[::11]
+    )
+    off = [
+        cut_organ_box(one, "liver").affine[:3, 3] - one.volume.affine[:3, 3]
+        for one in (first, second)
+    ]
+    assert np.abs(off[0] - off[1]).max() > 1
 
 
 def test_an_organ_that_is_not_there_is_refused(cases):
