@@ -43,7 +43,6 @@ class EmbeddingInferer(AcceleratedInferer):
         pooling: `mean`, `max` or `min` over windows, number by number.
         empty_below: A window in which no voxel is above this is not run and does not count. In
             the network's input range. None runs every window.
-        keep_windows: Whether to return each window's vector with its place.
         windows_at_once: Windows per batch.
         device: Where the network runs; decides what `auto` precision is.
         precision: `auto`, `fp32` or `bf16`; of the network. Averages are fp32.
@@ -62,7 +61,6 @@ class EmbeddingInferer(AcceleratedInferer):
         overlap: float | Sequence[float] = 0.0,
         pooling: str = "mean",
         empty_below: float | None = None,
-        keep_windows: bool = False,
         windows_at_once: int = 1,
         device: torch.device | str = "cpu",
         precision: str = "auto",
@@ -79,7 +77,6 @@ class EmbeddingInferer(AcceleratedInferer):
             (1, 1, 1) if roi_size is None else roi_size, overlap, empty_below
         )
         self.pooling = pooling
-        self.keep_windows = keep_windows
         self.windows_at_once = windows_at_once
         self.progress = progress
 
@@ -95,10 +92,10 @@ class EmbeddingInferer(AcceleratedInferer):
 
         Returns:
             `embedding` `(1, F)`, float32, any sign and length; `pooling`; `num_windows` and
-            `num_empty`, how many of them were not run; `inference_s`, seconds. With
-            `keep_windows` also `windows` `(1, N, F)`; `centres_voxel` `(N, 3)`, float64, a
-            window's centre in voxels of the scan, 0 is the first voxel's centre, outside the scan
-            only where that is smaller than a window; `window_size` d h w.
+            `num_empty`, how many of them were not run; `windows` `(1, N, F)`; `centres_voxel`
+            `(N, 3)`, float64, a window's centre in voxels of the scan, 0 is the first voxel's
+            centre, outside the scan only where that is smaller than a window; `window_size` d h w;
+            `inference_s`, seconds.
 
         Raises:
             InputError: If every window is empty.
@@ -118,21 +115,18 @@ class EmbeddingInferer(AcceleratedInferer):
             )
             raise InputError(msg)
         vectors = self._encode(padded, full, self.accelerated(network, image.device))
-        outputs: dict[str, Any] = {
+        middle = [[(side.start + side.stop - 1) / 2 for side in window] for window in full]
+        centres = torch.tensor(middle, dtype=torch.float64)
+        return {
             "embedding": POOLINGS[self.pooling](vectors)[None],
             "pooling": self.pooling,
             "num_windows": len(windows),
             "num_empty": len(windows) - len(full),
+            "windows": vectors[None],
+            "centres_voxel": centres - torch.tensor(before, dtype=torch.float64),
+            "window_size": cut.size,
+            "inference_s": time.perf_counter() - start,
         }
-        if self.keep_windows:
-            middle = [[(side.start + side.stop - 1) / 2 for side in window] for window in full]
-            outputs["windows"] = vectors[None]
-            outputs["centres_voxel"] = torch.tensor(middle, dtype=torch.float64) - torch.tensor(
-                before, dtype=torch.float64
-            )
-            outputs["window_size"] = cut.size
-        outputs["inference_s"] = time.perf_counter() - start
-        return outputs
 
     def _encode(self, image: Tensor, windows: list[Window], encoder: Encoder) -> Tensor:
         """Vectors `(N, F)` of windows, in their order."""

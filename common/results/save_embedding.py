@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..transforms.inverse import points_to_world_mm
 from .atomic import replacing
 from .case_result import describe_case
+from .embedding_figure import write_embedding_figure
 from .run_record import RunRecord
 
 WINDOWS_NAME = "windows.npz"
@@ -33,10 +34,10 @@ EMBEDDING_DEFINITIONS: Mapping[str, str] = {
 
 
 class SaveEmbeddingd(Transform):
-    """Write `output_dir/<case_id>/result.json`, and `windows.npz` where windows were kept.
+    """Write `output_dir/<case_id>/`: result, figure, and windows where wanted.
 
     Reads, per case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its
-    affine, `read_preprocess_s`, and `pred`, the answer of `EmbeddingInferer`.
+    affine, `source_grid`, `read_preprocess_s`, and `pred`, the answer of `EmbeddingInferer`.
 
     `windows.npz` holds `embedding` `(N, F)` float32; `centre_world_mm` `(N, 3)`, RAS+;
     `centre_voxel` `(N, 3)` and `window_size_voxel` `(3,)` on the network's grid D H W; `affine`
@@ -44,29 +45,49 @@ class SaveEmbeddingd(Transform):
 
     Args:
         record: From `start_record`.
+        keep_windows: Whether to write `windows.npz`.
+        figures: Whether to write `figure.png`.
     """
 
-    def __init__(self, *, record: RunRecord) -> None:
+    def __init__(
+        self, *, record: RunRecord, keep_windows: bool = False, figures: bool = True
+    ) -> None:
         self.record = record
+        self.keep_windows = keep_windows
+        self.figures = figures
 
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Write the case's folder; `data` goes through unchanged."""
         start = time.perf_counter()
         pred, folder = data["pred"], self.record.folder(data["case_id"])
         outputs = embedding_outputs(pred)
+        case = describe_case(data["case"], data["volume"])
+        affine = np.asarray(data["image"].affine.cpu(), dtype=np.float64)
         files = []
-        if "windows" in pred:
+        if self.keep_windows:
             files.append(WINDOWS_NAME)
             write_windows(
                 folder / WINDOWS_NAME,
                 embeddings=pred["windows"][0].float().cpu().numpy(),
                 centres_voxel=pred["centres_voxel"].cpu().numpy(),
                 window_size=pred["window_size"],
-                affine=np.asarray(data["image"].affine.cpu(), dtype=np.float64),
+                affine=affine,
+            )
+        if self.figures:
+            files.append("figure.png")
+            write_embedding_figure(
+                folder / "figure.png",
+                volume=data["volume"],
+                pred=pred,
+                affine=affine,
+                source_grid=data["source_grid"],
+                case=case,
+                bundle=self.record.bundle,
+                weights=self.record.card.provenance(),
             )
         self.record.finish(
             data,
-            case=describe_case(data["case"], data["volume"]),
+            case=case,
             outputs=outputs,
             definitions=EMBEDDING_DEFINITIONS,
             files=files,

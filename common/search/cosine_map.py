@@ -9,6 +9,7 @@ Shapes: d h w places along the axes of the network's grid, F numbers per vector.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -80,6 +81,14 @@ class PlaceVectors:
 
     vectors: Tensor
     centres_voxel: Centres
+
+    @classmethod
+    def of_windows(cls, vectors: Tensor, centres_voxel: Floats) -> PlaceVectors:
+        """From vectors `(N, F)` of a sliding window's places and their centres `(N, 3)`."""
+        axes = [np.unique(centres_voxel[:, axis], return_inverse=True) for axis in range(3)]
+        lattice = vectors.new_full((*(len(each) for each, _ in axes), vectors.shape[1]), torch.nan)
+        lattice[tuple(torch.from_numpy(index) for _, index in axes)] = vectors
+        return cls(lattice, cast(Centres, tuple(each for each, _ in axes)))
 
     def compare(self, vector: Tensor) -> CosineMap:
         """The cosine of every place to a vector `(F,)`."""

@@ -79,20 +79,13 @@ class WindowPlaces:
     def __init__(
         self, *, roi_size: Sequence[int], overlap: float | Sequence[float], **kwargs: Any
     ) -> None:
-        self.inferer = EmbeddingInferer(
-            roi_size=roi_size, overlap=overlap, keep_windows=True, **kwargs
-        )
+        self.inferer = EmbeddingInferer(roi_size=roi_size, overlap=overlap, **kwargs)
         self.precision = self.inferer.precision
 
     def places(self, image: Tensor, network: nn.Module) -> PlaceVectors:
         """A vector per window, at its centre; see `PlaceEncoder`."""
         found = self.inferer(image, network)
-        vectors, middles = found["windows"][0], found["centres_voxel"].numpy()
-        axes = [np.unique(middles[:, axis], return_inverse=True) for axis in range(3)]
-        shape = [len(centres) for centres, _ in axes]
-        lattice = vectors.new_full((*shape, vectors.shape[1]), torch.nan)
-        lattice[tuple(torch.from_numpy(index) for _, index in axes)] = vectors
-        return PlaceVectors(lattice, cast(Centres, tuple(centres for centres, _ in axes)))
+        return PlaceVectors.of_windows(found["windows"][0], found["centres_voxel"].numpy())
 
     def at(self, image: Tensor, point_voxel: Floats, network: nn.Module) -> Tensor:
         """The vector of the window round a point, to the nearest voxel; see `PlaceEncoder`.

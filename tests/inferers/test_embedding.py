@@ -75,7 +75,7 @@ def test_windows_are_pooled_number_by_number(network, pooling):
 
 def test_windows_keep_their_vector_and_their_place(network):
     image = noise(16, 16, 20)
-    found = inferer(roi_size=(16, 8, 8), overlap=(0, 0.5, 0.25), keep_windows=True)(image, network)
+    found = inferer(roi_size=(16, 8, 8), overlap=(0, 0.5, 0.25))(image, network)
     assert found["windows"].shape == (1, 9, 16)
     assert found["window_size"] == (16, 8, 8)
     places = {tuple(place) for place in found["centres_voxel"].tolist()}
@@ -85,14 +85,14 @@ def test_windows_keep_their_vector_and_their_place(network):
 
 
 def test_the_place_of_the_whole_scan_is_its_middle(network):
-    found = inferer(keep_windows=True)(noise(16, 17, 18), network)
+    found = inferer()(noise(16, 17, 18), network)
     assert found["centres_voxel"].tolist() == [[7.5, 8.0, 8.5]]
     torch.testing.assert_close(found["windows"][0], found["embedding"])
 
 
 def test_a_scan_smaller_than_a_window_is_padded_around():
     image = torch.ones(1, 1, 2, 4, 4)
-    found = inferer(roi_size=(4, 4, 4), keep_windows=True)(image, Average())
+    found = inferer(roi_size=(4, 4, 4))(image, Average())
     assert float(found["embedding"]) == pytest.approx(0.5)
     assert found["centres_voxel"].tolist() == [[0.5, 1.5, 1.5]]  # the middle of its own voxels
 
@@ -101,7 +101,7 @@ def test_empty_windows_are_not_run_and_do_not_count():
     image = torch.zeros(1, 1, 8, 4, 4)
     image[:, :, :4] = 0.25
     every = inferer(roi_size=(4, 4, 4))(image, Average())
-    some = inferer(roi_size=(4, 4, 4), empty_below=0.0, keep_windows=True)(image, Average())
+    some = inferer(roi_size=(4, 4, 4), empty_below=0.0)(image, Average())
     assert float(every["embedding"]) == pytest.approx(0.125)
     assert float(some["embedding"]) == pytest.approx(0.25)
     assert (some["num_windows"], some["num_empty"]) == (2, 1)

@@ -4,6 +4,7 @@ import json
 import math
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
@@ -18,6 +19,8 @@ from common.results.embedding_table import (
     write_embeddings,
 )
 from common.results.save_embedding import EMBEDDING_DEFINITIONS, SaveEmbeddingd
+from common.transforms.geometry import Grid
+from common.transforms.inverse import describe_grid
 
 # Network axes d, h, w run up, to the back and to the left, 3 x 1 x 2 mm, oblique about x.
 TURN = math.radians(20)
@@ -35,27 +38,34 @@ AFFINE = np.array(
 def save(begin, small_volume):
     """Save a case as an inference run does; keywords go to the run's record."""
 
-    def run(case_id, embedding, *, windows=None, patient_id="P7", pooling="mean", **settings):
+    def run(
+        case_id, embedding, *, windows=None, figures=False, patient_id="P7", pooling="mean",
+        **settings,
+    ):  # fmt: skip
         pred = {
             "embedding": torch.tensor([embedding], dtype=torch.float32),
             "pooling": pooling,
             "num_windows": 5,
             "num_empty": 2,
             "inference_s": 0.25,
+            "windows": torch.tensor([[embedding]], dtype=torch.float32),
+            "centres_voxel": torch.tensor([[1.5, 1.5, 1.5]], dtype=torch.float64),
+            "window_size": (4, 4, 4),
+            **(windows or {}),
         }
-        if windows is not None:
-            pred |= windows
         case = {"case_id": case_id, "image": f"{case_id}.nii", "format": "nifti"}
         data = {
             "case_id": case_id,
             "case": {**case, "patient_id": patient_id},
             "volume": small_volume,
             "image": MetaTensor(torch.zeros(1, 1, 4, 4, 4), affine=torch.tensor(AFFINE)),
+            "source_grid": describe_grid(Grid(small_volume.voxels.shape, small_volume.affine)),
             "read_preprocess_s": 0.5,
             "pred": pred,
         }
         record = begin(**settings)
-        assert SaveEmbeddingd(record=record)(data) is data
+        step = SaveEmbeddingd(record=record, keep_windows=windows is not None, figures=figures)
+        assert step(data) is data
         return record.folder(case_id)
 
     return run
@@ -90,6 +100,22 @@ def test_windows_are_kept_with_their_place_in_the_patient(save):
     np.testing.assert_allclose(kept["centre_world_mm"][1], [10, -20, 30])
     back = np.linalg.inv(kept["affine"]) @ np.append(kept["centre_world_mm"][0], 1)
     np.testing.assert_allclose(back[:3], [1.5, 0.5, 2.0], atol=1e-12)
+
+
+def test_a_figure_colours_what_is_unlike_the_whole(save):
+    windows = {
+        "windows": torch.tensor([[[1.0, 0, 0], [0, 1, 0]]]),
+        "centres_voxel": torch.tensor([[0.5, 1.5, 1.5], [2.5, 1.5, 1.5]], dtype=torch.float64),
+        "window_size": (2, 4, 4),
+    }
+    sizes = []
+    for name, given in (("two", windows), ("one", None)):
+        folder = save(name, [1.0, 1.0, 0.0], windows=given, figures=True)
+        assert "figure.png" in json.loads((folder / "result.json").read_text())["files"]
+        picture = plt.imread(folder / "figure.png")[..., :3]
+        assert picture.shape[:2] == (1000, 1000)
+        sizes.append(int((np.ptp(picture[150:], axis=-1) > 0.2).sum()))  # neither black nor grey
+    assert sizes[0] > sizes[1] + 1000
 
 
 def test_all_cases_make_one_table(save, tmp_path):

@@ -1,0 +1,111 @@
+"""`figure.png` of an embedding: what was embedded, and which parts are unlike the whole.
+
+Shapes: D H W the network's grid, I J K the scan as stored, N windows, F numbers per embedding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..search.cosine_map import Centres, CosineMap, PlaceVectors
+from ..search.heat_map import heat_map
+from ..transforms.geometry import Grid
+from ..transforms.inverse import SourceGrid, points_to_world_mm, read_grid
+from ..volume import Volume
+from .figures import NIGHT, NIGHT_MUTED, NIGHT_TEXT, Page, synthetic_band
+from .heat_planes import Heat, draw_heat_planes, draw_heat_scale
+from .schema import BundleRecord, CaseRecord, WeightsRecord
+from .title_block import TITLE_HEIGHT, draw_title_block
+
+_WIDTH, _HEIGHT, _BAND, _EDGE = 1000, 1000, 32, 24
+_ALIKE = 1e-3
+"""Windows that are no further than this from the scan's embedding have no colour."""
+
+
+def write_embedding_figure(
+    path: str | Path,
+    *,
+    volume: Volume,
+    pred: Mapping[str, Any],
+    affine: NDArray[np.float64],
+    source_grid: SourceGrid,
+    case: CaseRecord,
+    bundle: BundleRecord,
+    weights: WeightsRecord,
+) -> Path:
+    """Draw three planes through the middle of what was embedded, 1000 x 1000 pixels.
+
+    Args:
+        path: Where to write the PNG.
+        volume: The scan as stored, any orientation.
+        pred: Of `EmbeddingInferer`.
+        affine: `(4, 4)` of the network's grid, voxel (d, h, w, 1) to world mm.
+        source_grid: Of the scan as stored.
+        case: From `describe_case`.
+        bundle: Name and version.
+        weights: Name, hash and whether they are synthetic, which is then said in a band.
+
+    Returns:
+        ``path``.
+
+    Raises:
+        InputError: If the file cannot be written.
+    """
+    page = Page(_WIDTH, _HEIGHT)
+    num = len(pred["centres_voxel"])
+    draw_title_block(
+        page, case=case, bundle=bundle, weights=weights, count=f"{num} window{'s' * (num > 1)}",
+        meaning=f"{pred['embedding'].shape[1]} numbers",
+    )  # fmt: skip
+    top = TITLE_HEIGHT
+    if weights["synthetic"]:
+        synthetic_band(page, top, _BAND)
+        top += _BAND
+    page.rectangle(0, top, _WIDTH, _HEIGHT - top, NIGHT)
+    heat = _unlike(pred, affine, read_grid(source_grid))
+    middle = pred["centres_voxel"].cpu().numpy().mean(axis=0)
+    left, low, _, high = draw_heat_planes(
+        page,
+        (_EDGE, top + 10, _WIDTH - 2 * _EDGE, _HEIGHT - top - 24),
+        volume=volume,
+        point_world_mm=points_to_world_mm(middle, affine),
+        heat=heat,
+        cross=False,
+    )
+    empty = int(pred["num_empty"])
+    page.text(left, low + 8, "What was embedded", size=14, colour=NIGHT_TEXT, weight="bold")
+    how = f"{pred['pooling']} of {num} windows" if num > 1 else "all of it at once"
+    page.text(left, low + 30, how, size=13, colour=NIGHT_MUTED)
+    if empty:
+        page.text(left, low + 48, f"{empty} without body left out", size=13, colour=NIGHT_MUTED)
+    if heat is None:
+        return page.save(path)
+    tall = min(high - 150, 180.0)
+    above = low + high - tall - 46
+    page.text(left, above, "How unlike the whole", size=14, colour=NIGHT_TEXT, weight="bold")
+    page.text(left, above + 22, "a window's vector is", size=13, colour=NIGHT_MUTED)
+    draw_heat_scale(page, (left, low + high - tall, 80, tall), heat, name="1 - cosine")
+    return page.save(path)
+
+
+def _unlike(pred: Mapping[str, Any], affine: NDArray[np.float64], target: Grid) -> Heat | None:
+    """Each window's distance from the embedding, at its centre and fading to its edge."""
+    vectors = PlaceVectors.of_windows(
+        pred["windows"][0].float().cpu(), pred["centres_voxel"].cpu().numpy()
+    )
+    alike = vectors.compare(pred["embedding"][0].float().cpu())
+    unlike = np.where(np.isfinite(alike.cosine), 1 - alike.cosine, 0.0)
+    highest = float(unlike.max())
+    if highest <= _ALIKE:
+        return None
+    framed = tuple(
+        np.concatenate([[each[0] - side / 2], each, [each[-1] + side / 2]])
+        for each, side in zip(alike.centres_voxel, pred["window_size"], strict=True)
+    )
+    found = CosineMap(np.pad(unlike, 1).astype(np.float32), cast(Centres, framed))
+    return Heat(heat_map(found, affine, target), 0.0, highest)
