@@ -36,9 +36,9 @@ from monai.inferers import sliding_window_inference
 from monai.networks.nets import SegResNetDS
 from torch import Tensor, nn
 
-from common.inferers.acceleration import accelerate
 from common.inferers.streaming import StreamingInferer
 
+from .forwards import FORWARD_NAMES, FORWARDS, SLOW_TO_START
 from .protocol import (
     Sample,
     fresh_process,
@@ -95,41 +95,7 @@ def noise(*size: int) -> Tensor:
     return torch.rand((1, 1, *size), generator=torch.Generator().manual_seed(1))
 
 
-def autocast(network: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The cheap fix: two lines around the plain way."""
-    network = network.to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
-
-    def forward(window: Tensor) -> Tensor:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            return network(window).float()  # type: ignore[no-any-return]
-
-    return forward
-
-
-def ours(precision: str, backend: str) -> Callable[[nn.Module], Callable[[Tensor], Tensor]]:
-    """The network as the bundle runs it."""
-    return lambda network: accelerate(
-        network, precision=precision, backend=backend, device=torch.device("cpu")
-    )
-
-
-WINDOW: dict[str, Callable[[nn.Module], Callable[[Tensor], Tensor]]] = {
-    "plain_fp32": lambda network: network,
-    "plain_autocast": autocast,
-    "fp32_eager": ours("fp32", "eager"),
-    "fp32_openvino": ours("fp32", "openvino"),
-    "bf16_eager": ours("bf16", "eager"),
-    "bf16_compile": ours("bf16", "compile"),
-    "bf16_openvino": ours("bf16", "openvino"),
-}
-NAMES = {
-    "plain_fp32": "plain, fp32",
-    "plain_autocast": "plain, autocast bf16 + channels-last",
-    "fp32_eager": "ours, fp32, eager",
-    "fp32_openvino": "ours, fp32, OpenVINO",
-    "bf16_eager": "ours, bf16, eager",
-    "bf16_compile": "ours, bf16, torch.compile",
-    "bf16_openvino": "ours, bf16, OpenVINO",
+NAMES = FORWARD_NAMES | {
     "monai": "MONAI's sliding window and argmax",
     "streaming": "ours, streaming",
 }
@@ -146,9 +112,9 @@ def logits_gb(size: tuple[int, ...], num_classes: int) -> float:
 @torch.inference_mode()
 def measure_window(name: str, quick: bool) -> Sample:
     """One window, the second of its size: compiling comes with the first."""
-    forward = WINDOW[name](published(init_filters=4 if quick else 32))
+    forward = FORWARDS[name](published(init_filters=4 if quick else 32))
     window = noise(*([32] * 3 if quick else ROI))
-    if name.endswith(("compile", "openvino")):
+    if name.endswith(SLOW_TO_START):
         forward(window)
     logits, sample = timed(lambda: forward(window))
     kept = logits[0, :, ::8, ::8, ::8].double()
@@ -203,7 +169,7 @@ def measure_scan(name: str, quick: bool) -> Sample:
 def window_series(rounds: int, quick: bool) -> Series:
     """One window, each way."""
     flags = ["--quick"] if quick else []
-    names = [name for name in WINDOW if not (quick and name.endswith(("compile", "openvino")))]
+    names = [name for name in FORWARDS if not (quick and name.endswith(SLOW_TO_START))]
     window = interleave(
         names, rounds, lambda name, _: fresh_process(MODULE, "--window", name, *flags)
     )
