@@ -23,6 +23,7 @@ from .schema import BundleRecord, CaseRecord, WeightsRecord
 from .title_block import TITLE_HEIGHT, draw_title_block
 
 _WIDTH, _HEIGHT, _BAND, _EDGE = 1000, 1000, 32, 24
+_BESIDE, _SHORTEST = 210, 60  # pixels: from the words to the scale, and its least height
 _ALIKE = 1e-3
 """Windows that are no further than this from the scan's embedding have no colour."""
 
@@ -77,19 +78,16 @@ def write_embedding_figure(
         heat=heat,
         cross=False,
     )
-    empty = int(pred["num_empty"])
+    lines = [f"{pred['pooling']} of {num} windows" if num > 1 else "all of it at once"]
+    if pred["num_empty"]:
+        lines.append(f"{int(pred['num_empty'])} without body left out")
+    if heat is not None:
+        lines += ["colour: how unlike the", "whole a window's vector is"]
+        tall = max(min(high, 180.0), _SHORTEST)
+        draw_heat_scale(page, (left + _BESIDE, low, 80, tall), heat, name="1 - cosine")
     page.text(left, low + 8, "What was embedded", size=14, colour=NIGHT_TEXT, weight="bold")
-    how = f"{pred['pooling']} of {num} windows" if num > 1 else "all of it at once"
-    page.text(left, low + 30, how, size=13, colour=NIGHT_MUTED)
-    if empty:
-        page.text(left, low + 48, f"{empty} without body left out", size=13, colour=NIGHT_MUTED)
-    if heat is None:
-        return page.save(path)
-    tall = min(high - 150, 180.0)
-    above = low + high - tall - 46
-    page.text(left, above, "How unlike the whole", size=14, colour=NIGHT_TEXT, weight="bold")
-    page.text(left, above + 22, "a window's vector is", size=13, colour=NIGHT_MUTED)
-    draw_heat_scale(page, (left, low + high - tall, 80, tall), heat, name="1 - cosine")
+    for row, line in enumerate(lines):
+        page.text(left, low + 30 + 18 * row, line, size=13, colour=NIGHT_MUTED)
     return page.save(path)
 
 

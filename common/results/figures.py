@@ -139,12 +139,12 @@ def fold(text: str, characters: int, lines: int) -> str:
 
 
 def synthetic_band(page: Page, top: float, height: float) -> None:
-    """A band across the page that no reader can miss: these weights saw phantoms only."""
+    """A band across the page that no reader can miss: these weights never saw a patient."""
     page.rectangle(0, top, page.width, height, WARNING_PAPER)
     page.text(
         page.width / 2,
         top + height / 2,
-        "SYNTHETIC demo weights: trained on phantoms only, results on real scans mean nothing. "
+        "SYNTHETIC weights that never saw a patient: results on real scans mean nothing. "
         "Not for clinical use.",
         size=14,
         colour=WARNING_INK,

@@ -65,7 +65,7 @@ class BundleRecord(TypedDict):
 
 
 class WeightsRecord(TypedDict):
-    """Which weights made the result. ``synthetic``: trained on phantoms only."""
+    """Which weights made the result. ``synthetic``: trained on phantoms only, or on nothing."""
 
     name: str
     sha256: str
