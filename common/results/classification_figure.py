@@ -24,17 +24,15 @@ from .figures import (
     NIGHT_POSITIVE,
     NIGHT_TEXT,
     Page,
-    synthetic_band,
 )
 from .probability_bars import draw_probability_bars
 from .relevance_panel import NIGHT_AGAINST, draw_relevance_strips, draw_scout, name_pictures
 from .schema import BundleRecord, CaseRecord, WeightsRecord
 from .slice_choice import SliceChoice, choose_slices, evenly_spaced, pictures_by_label
 from .slice_panels import draw_slice_panels
-from .title_block import TITLE_HEIGHT, draw_title_block
+from .title_block import draw_title_block
 
 WIDTH, HEIGHT = 1600, 1000
-_BAND = 32
 _SIDE, _VIEWER, _GAP = 316, 1190, 16
 _LONGEST_TITLE = 46
 
@@ -89,8 +87,7 @@ def write_classification_figure(
     pictures = [axial_slice_at(volume, centres[choice.triplet]) for choice in choices]
 
     page = Page(WIDTH, HEIGHT)
-    top = TITLE_HEIGHT
-    draw_title_block(
+    top = draw_title_block(
         page,
         case=case,
         bundle=bundle,
@@ -98,9 +95,6 @@ def write_classification_figure(
         count=f"{sum(positive)} of {len(labels)}",
         meaning="findings at or above threshold",
     )
-    if weights["synthetic"]:
-        synthetic_band(page, TITLE_HEIGHT, _BAND)
-        top += _BAND
     page.rectangle(0, top, _VIEWER, HEIGHT - top, NIGHT)
     _draw_side(page, top, seen, choices, pictures, relevance, positions)
     draw_slice_panels(

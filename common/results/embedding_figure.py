@@ -17,12 +17,12 @@ from ..search.heat_map import heat_map
 from ..transforms.geometry import Grid
 from ..transforms.inverse import SourceGrid, points_to_world_mm, read_grid
 from ..volume import Volume
-from .figures import NIGHT, NIGHT_MUTED, NIGHT_TEXT, Page, synthetic_band
+from .figures import NIGHT, NIGHT_MUTED, NIGHT_TEXT, Page
 from .heat_planes import Heat, draw_heat_planes, draw_heat_scale
 from .schema import BundleRecord, CaseRecord, WeightsRecord
-from .title_block import TITLE_HEIGHT, draw_title_block
+from .title_block import draw_title_block
 
-_WIDTH, _HEIGHT, _BAND, _EDGE = 1000, 1000, 32, 24
+_WIDTH, _HEIGHT, _EDGE = 1000, 1000, 24
 _BESIDE, _SHORTEST = 210, 60  # pixels: from the words to the scale, and its least height
 _ALIKE = 1e-3
 """Windows that are no further than this from the scan's embedding have no colour."""
@@ -59,14 +59,10 @@ def write_embedding_figure(
     """
     page = Page(_WIDTH, _HEIGHT)
     num = len(pred["centres_voxel"])
-    draw_title_block(
+    top = draw_title_block(
         page, case=case, bundle=bundle, weights=weights, count=f"{num} window{'s' * (num > 1)}",
         meaning=f"{pred['embedding'].shape[1]} numbers",
     )  # fmt: skip
-    top = TITLE_HEIGHT
-    if weights["synthetic"]:
-        synthetic_band(page, top, _BAND)
-        top += _BAND
     page.rectangle(0, top, _WIDTH, _HEIGHT - top, NIGHT)
     heat = _unlike(pred, affine, read_grid(source_grid))
     middle = pred["centres_voxel"].cpu().numpy().mean(axis=0)

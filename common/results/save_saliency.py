@@ -19,12 +19,12 @@ from ..search.heat_map import heat_map
 from ..transforms.inverse import points_to_input_voxel, points_to_world_mm, read_grid
 from ..volume import Volume
 from .case_result import describe_case
-from .figures import NIGHT, Page, synthetic_band
+from .figures import NIGHT, Page
 from .heat_planes import Heat, draw_heat_planes, draw_heat_scale
 from .run_record import RunRecord
 from .scalar_volume import write_scalar_volume
 from .schema import BundleRecord, CaseRecord, WeightsRecord
-from .title_block import TITLE_HEIGHT, draw_title_block
+from .title_block import draw_title_block
 
 SALIENCY_NAME = "saliency.nii.gz"
 SALIENCY_DEFINITIONS: Mapping[str, str] = {
@@ -37,7 +37,7 @@ SALIENCY_DEFINITIONS: Mapping[str, str] = {
     "num_masks": "Places that were hidden in turn.",
     "num_empty_masks": "Those of them over nothing but air, which were not run.",
 }
-_WIDTH, _HEIGHT, _BAND, _EDGE = 1000, 1000, 32, 24
+_WIDTH, _HEIGHT, _EDGE = 1000, 1000, 24
 _SHOWN_FROM = 0.5
 
 
@@ -128,14 +128,10 @@ def write_saliency_figure(
     """
     page = Page(_WIDTH, _HEIGHT)
     highest = float(heat.max())
-    draw_title_block(
+    top = draw_title_block(
         page, case=case, bundle=bundle, weights=weights, count=f"{highest:.2g}",
         meaning="highest saliency",
     )  # fmt: skip
-    top = TITLE_HEIGHT
-    if weights["synthetic"]:
-        synthetic_band(page, top, _BAND)
-        top += _BAND
     page.rectangle(0, top, _WIDTH, _HEIGHT - top, NIGHT)
     shown = Heat(heat, _SHOWN_FROM * highest, highest)
     left, low, _, high = draw_heat_planes(

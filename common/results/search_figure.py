@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..volume import Volume
-from .figures import NIGHT, NIGHT_LINE, NIGHT_MUTED, NIGHT_TEXT, Page, fold, synthetic_band
+from .figures import NIGHT, NIGHT_LINE, NIGHT_MUTED, NIGHT_TEXT, Page, fold
 from .heat_planes import CROSS, Heat, draw_heat_planes, draw_heat_scale
 from .schema import BundleRecord, CaseRecord, WeightsRecord
-from .title_block import TITLE_HEIGHT, draw_title_block
+from .title_block import draw_title_block
 
 WIDTH, HEIGHT = 1600, 1000
-_BAND, _EDGE, _HEADING = 32, 24, 40
+_EDGE, _HEADING = 24, 40
 
 
 def write_search_figure(
@@ -56,14 +56,10 @@ def write_search_figure(
     """
     page = Page(WIDTH, HEIGHT)
     place = ", ".join(f"{value:.0f}" for value in found_world_mm)
-    draw_title_block(
+    top = draw_title_block(
         page, case=case, bundle=bundle, weights=weights, count=f"[{place}] mm",
         meaning=f"found, world RAS+   ·   cosine {cosine:.3f}   ·   {way}",
     )  # fmt: skip
-    top = TITLE_HEIGHT
-    if weights["synthetic"]:
-        synthetic_band(page, top, _BAND)
-        top += _BAND
     page.rectangle(0, top, WIDTH, HEIGHT - top, NIGHT)
     page.rectangle(WIDTH / 2, top, 1, HEIGHT - top, NIGHT_LINE)
     half = WIDTH / 2 - 2 * _EDGE

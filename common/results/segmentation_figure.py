@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..volume import Volume
 from .body_plane import PlaneName, body_axes, body_plane
-from .figures import NIGHT, NIGHT_MUTED, NIGHT_POSITIVE, NIGHT_TEXT, Page, font, synthetic_band
+from .figures import NIGHT, NIGHT_MUTED, NIGHT_POSITIVE, NIGHT_TEXT, Page, font
 from .label_overlay import PlanePicture, cut_picture, paint, pixels_per_mm
 from .label_profiles import LabelProfiles, profile_labels
 from .label_volume import MOST_LABELS
@@ -27,13 +27,13 @@ from .slice_choice import HU_WINDOWS
 from .slice_panels import body_box_mm, draw_marks
 from .structure_colours import structure_colour
 from .structure_legend import draw_structure_legend
-from .title_block import TITLE_HEIGHT, draw_title_block
+from .title_block import draw_title_block
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH, HEIGHT = 1600, 1000
-_BAND, _VIEWER, _EDGE, _GAP, _CAPTION = 32, 1200, 20, 14, 44
+_VIEWER, _EDGE, _GAP, _CAPTION = 1200, 20, 14, 44
 _WINDOW = "mediastinal"
 _TALL = 1.3
 _BOX_MARGIN_MM = 8.0
@@ -92,7 +92,7 @@ def write_segmentation_figure(
         raise ValueError(msg)
 
     page = Page(WIDTH, HEIGHT)
-    draw_title_block(
+    top = draw_title_block(
         page,
         case=case,
         bundle=bundle,
@@ -100,10 +100,6 @@ def write_segmentation_figure(
         count=f"{len(names)} structure{'' if len(names) == 1 else 's'}",
         meaning=f"{outputs['segmented_ml']:,.0f} mL segmented",
     )
-    top = TITLE_HEIGHT
-    if weights["synthetic"]:
-        synthetic_band(page, top, _BAND)
-        top += _BAND
     page.rectangle(0, top, _VIEWER, HEIGHT - top, NIGHT)
     panels = _panels(volume, labels, profiles, top)
     for number, panel in enumerate(panels):

@@ -1,11 +1,11 @@
-"""The white head of a figure: which scan, what read it, and the one number to take away."""
+"""The head of a figure: which scan, what read it, the one number to take away, and a warning."""
 
 from __future__ import annotations
 
-from .figures import MUTED, Page, fold
+from .figures import MUTED, Page, fold, synthetic_band
 from .schema import BundleRecord, CaseRecord, WeightsRecord
 
-TITLE_HEIGHT = 84
+_HEIGHT, _BAND = 84, 32
 
 
 def draw_title_block(
@@ -16,16 +16,19 @@ def draw_title_block(
     weights: WeightsRecord,
     count: str,
     meaning: str,
-) -> None:
-    """Draw the head across the page, `TITLE_HEIGHT` pixels high.
+) -> int:
+    """Draw the head across the page, and below it a band where weights are synthetic.
 
     Args:
         page: To draw on.
         case: From `describe_case`.
         bundle: Name and version.
-        weights: Name and hash.
+        weights: Name, hash and whether they are synthetic.
         count: The number at the right, large.
         meaning: What it counts, small below it.
+
+    Returns:
+        Where the figure goes on, in pixels from the top.
     """
     name = case["case_id"]
     if len(name) <= 56:
@@ -42,3 +45,7 @@ def draw_title_block(
     page.text(24, 65, line, size=14, colour=MUTED)
     page.text(page.width - 28, 32, count, size=25, weight="bold", ha="right")
     page.text(page.width - 28, 65, meaning, size=14, colour=MUTED, ha="right")
+    if not weights["synthetic"]:
+        return _HEIGHT
+    synthetic_band(page, _HEIGHT, _BAND)
+    return _HEIGHT + _BAND
