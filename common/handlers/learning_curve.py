@@ -121,7 +121,7 @@ class LearningCurve:
                 steps=[each.step for each in self.points],
                 scores=[each.score for each in self.points],
                 losses=[each.loss for each in self.points],
-                score_name=name.replace("_", " "), title=self.title, synthetic=self.synthetic,
+                score_name=name.replace("_", " ").replace("auroc", "AUROC"), title=self.title, synthetic=self.synthetic,
             )  # fmt: skip
 
 
