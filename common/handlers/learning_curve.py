@@ -121,8 +121,10 @@ class LearningCurve:
                 steps=[each.step for each in self.points],
                 scores=[each.score for each in self.points],
                 losses=[each.loss for each in self.points],
-                score_name=name.replace("_", " ").replace("auroc", "AUROC"), title=self.title, synthetic=self.synthetic,
-            )  # fmt: skip
+                score_name=name.replace("_", " ").replace("auroc", "AUROC"),
+                title=self.title,
+                synthetic=self.synthetic,
+            )
 
 
 def curve_csv(points: Sequence[Point], score_name: str) -> str:
