@@ -277,7 +277,7 @@ def _compared(rows: dict[str, Any], plain: str) -> Iterable[list[str]]:
             NAMES[name], spread(row, "wall_s"), spread(row, "cpu_s"),
             f"{ratio(row, base, 'wall_s'):.1f}, {ratio(row, base):.1f}",
             f"{ratio(row, cheap, 'wall_s'):.1f}, {ratio(row, cheap):.1f}",
-            f"{row['peak_mb'][0]:.0f}", f"{row['one_minus_cosine'][2]:.0e}",
+            f"{row['peak_mb'][0]:.0f}", f"{abs(row['one_minus_cosine'][2]):.0e}",
         ]  # fmt: skip
 
 
