@@ -15,9 +15,9 @@ from typing import NamedTuple
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
+from ..figures.curve import write_curve_figure
 from ..parallel import is_first_process
 from ..results.atomic import write_text
-from ..results.curve_figure import write_curve_figure
 from .best_weights import BestWeights
 
 

@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 
 from ..case import Case
 from ..errors import InputError
+from ..figures.classification_scores import write_reliability_figure, write_roc_figure
 from ..results.atomic import write_json, write_text
-from ..results.evaluation_figures import write_reliability_figure, write_roc_figure
 from ..tables.ct_rate import CT_RATE_LABELS, VOLUME_NAME, parse_volume_name
 from ..tables.rad_chestct import CALCIFICATION, MERGED, SHARED_CLASSES
 from .bootstrap import bootstrap_intervals

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
+from ..figures.probe import Dot, write_probe_figure
 from ..results.atomic import write_json, write_text
 from ..results.embedding_table import EmbeddingTable, read_embeddings, read_given_or_own
-from ..results.probe_figure import Dot, write_probe_figure
 from ..tables.case_labels import LabelledEmbeddings, join_labels
 from .probes import SCORES, Kind, ProbeScores, difference, probe
 from .retrieval import RetrievalScores, score_retrieval

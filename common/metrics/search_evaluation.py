@@ -34,8 +34,8 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from ..errors import InputError, at_least_one
+from ..figures.search_scores import write_search_scores
 from ..results.atomic import write_json, write_text
-from ..results.search_score_figure import write_search_scores
 from ..search.cosine_map import PlaceVectors
 from ..search.point_query import structure_centre
 from ..search.ways import PlaceEncoder

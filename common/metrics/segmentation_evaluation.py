@@ -28,9 +28,9 @@ import numpy as np
 from tqdm import tqdm
 
 from ..errors import InputError
+from ..figures.segmentation_scores import Bar, write_score_figure
 from ..results.atomic import write_json, write_text
 from ..results.schema import FAILURE_NAME, RESULT_NAME
-from ..results.segmentation_score_figure import Bar, write_score_figure
 from ..tables.label_source import LabelSource, SegmentationCase
 from ..tables.label_volumes import LabelNames
 from ..tables.segmentation_classes import LabelVersion, comparable, some, version_of

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from ..figures.stability import write_stability_figure
 from ..results.atomic import write_json
 from ..results.embedding_table import EmbeddingTable, read_given_or_own
-from ..results.stability_figure import write_stability_figure
 from ..search.neighbours import unit_length
 from ..tables.case_labels import case_name
 from ..tables.csv_table import read_table

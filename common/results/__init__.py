@@ -1,1 +1,1 @@
-"""What a run leaves behind: result.json, summary.csv, figures, DICOM objects."""
+"""What a run leaves behind: result.json, summary.csv, tables, volumes, DICOM objects."""

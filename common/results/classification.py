@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..metrics.thresholds import decide
-from .axial_slice import slice_axis
+from ..transforms.geometry import body_axes
 
 CLASSIFICATION_DEFINITIONS: Mapping[str, str] = {
     "probabilities": "Probability of each finding in this scan, 0 to 1.",
@@ -122,7 +122,7 @@ def locate_triplet(
     to_world = np.asarray(network_affine, dtype=np.float64)
     half = 1.5 * to_world[:3, 0]
     to_voxel = np.linalg.inv(np.asarray(input_affine, dtype=np.float64))
-    axis = slice_axis(input_affine)
+    axis = body_axes(input_affine)[0][2]
     ends = [
         float((to_voxel @ np.append(point, 1.0))[axis]) for point in (centre - half, centre + half)
     ]

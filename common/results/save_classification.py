@@ -12,14 +12,14 @@ from typing import Any
 import torch
 from monai.transforms import Transform
 
-from .attention_figure import write_attention
+from ..figures.attention import write_attention
+from ..figures.classification import write_classification_figure
 from .case_result import describe_case
 from .classification import (
     CLASSIFICATION_DEFINITIONS,
     classification_outputs,
     triplet_centres_world_mm,
 )
-from .classification_figure import write_classification_figure
 from .dicom_report import write_dicom_report
 from .run_record import RunRecord
 from .schema import CaseRecord

@@ -14,10 +14,10 @@ import numpy as np
 from monai.transforms import Transform
 from numpy.typing import ArrayLike, NDArray
 
+from ..figures.embedding import write_embedding_figure
 from ..transforms.inverse import points_to_world_mm
 from .atomic import replacing
 from .case_result import describe_case
-from .embedding_figure import write_embedding_figure
 from .run_record import RunRecord
 
 WINDOWS_NAME = "windows.npz"

@@ -14,17 +14,17 @@ import numpy as np
 from monai.transforms import Transform
 from numpy.typing import NDArray
 
+from ..figures.heat_planes import Heat, draw_heat_planes, draw_heat_scale
+from ..figures.page import NIGHT, Page
+from ..figures.title_block import draw_title_block
 from ..search.cosine_map import CosineMap
 from ..search.heat_map import heat_map
 from ..transforms.inverse import points_to_input_voxel, points_to_world_mm, read_grid
 from ..volume import Volume
 from .case_result import describe_case
-from .figures import NIGHT, Page
-from .heat_planes import Heat, draw_heat_planes, draw_heat_scale
 from .run_record import RunRecord
 from .scalar_volume import write_scalar_volume
 from .schema import BundleRecord, CaseRecord, WeightsRecord
-from .title_block import draw_title_block
 
 SALIENCY_NAME = "saliency.nii.gz"
 SALIENCY_DEFINITIONS: Mapping[str, str] = {

@@ -12,16 +12,16 @@ from typing import Any
 import numpy as np
 from monai.transforms import Transform
 
+from ..figures.heat_planes import Heat
+from ..figures.search import write_search_figure
 from ..search.cosine_map import CosineMap
 from ..search.heat_map import heat_map
 from ..search.markups import write_markup
 from ..search.point_query import PointQuery
 from ..transforms.inverse import points_to_input_voxel, points_to_world_mm, read_grid
 from .case_result import describe_case
-from .heat_planes import Heat
 from .run_record import RunRecord
 from .scalar_volume import write_scalar_volume
-from .search_figure import write_search_figure
 
 HEAT_NAME = "heatmap.nii.gz"
 MARKUP_NAME = "found.mrk.json"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..card import Card
 from ..errors import InputError
+from ..figures.segmentation import write_segmentation_figure
 from ..tables.totalsegmentator import MANY_PIECES, STRUCTURES
 from ..transforms.geometry import Grid, voxel_ml
 from ..transforms.inverse import read_grid, resample_labels
@@ -28,7 +29,6 @@ from .dicom_segmentation import write_dicom_segmentation
 from .label_volume import write_label_volume
 from .run_record import RunRecord
 from .schema import CaseRecord
-from .segmentation_figure import write_segmentation_figure
 from .structure_table import (
     SEGMENTATION_DEFINITIONS,
     VOLUMES_NAME,

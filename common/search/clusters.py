@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..figures.clusters import write_cluster_figure
 from ..results.atomic import write_text
-from ..results.cluster_figure import write_cluster_figure
 from ..results.embedding_table import EmbeddingTable, read_given_or_own
 from ..tables.case_labels import join_labels
 from .neighbours import Metric, checked_embeddings

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
+from ..figures.matches import Tile, write_match_figure
 from ..metrics.retrieval import Exclude, RetrievalScores, score_retrieval
 from ..results.atomic import write_json, write_text
 from ..results.embedding_table import EmbeddingTable, read_given_or_own
-from ..results.match_figure import Tile, write_match_figure
 from ..tables.case_labels import rows_by_case, with_patients
 from .gallery_index import GalleryIndex, Match
 from .neighbours import Metric

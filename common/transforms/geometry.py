@@ -28,7 +28,7 @@ from typing import Literal
 
 import nibabel as nib
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 
@@ -97,6 +97,22 @@ class FittedGrid:
 def voxel_ml(affine: NDArray[np.float64]) -> float:
     """Volume of a voxel in ml; `affine` is `(4, 4)` in mm and may be sheared."""
     return abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+
+
+def body_axes(affine: ArrayLike) -> tuple[tuple[int, int, int], tuple[bool, bool, bool]]:
+    """Which array axis runs right-left, which front-back, which along the body.
+
+    Args:
+        affine: `(4, 4)`, voxel index to world mm, RAS+; may be oblique or sheared.
+
+    Returns:
+        The axes for right-left, front-back and head-foot; and for each whether its index grows
+        towards R, A and S.
+    """
+    pairs = nib.io_orientation(np.asarray(affine, dtype=np.float64))
+    order = [int(np.flatnonzero(pairs[:, 0] == world)[0]) for world in range(3)]
+    grows = [bool(pairs[axis, 1] > 0) for axis in order]
+    return (order[0], order[1], order[2]), (grows[0], grows[1], grows[2])
 
 
 def checked_affine(affine: NDArray[np.float64], name: str = "affine") -> NDArray[np.float64]:
