@@ -111,7 +111,7 @@ class Card:
 
     @property
     def is_synthetic(self) -> bool:
-        """Whether it was trained on phantoms only."""
+        """Whether it was trained on phantoms only, or on nothing."""
         return bool(self.content.get("synthetic", False))
 
     @property

@@ -48,7 +48,7 @@ def choose_card(weights: str, *, bundle_root: str | Path) -> Card:
         card = read_card(_card_of(path))
     if card.is_synthetic and is_first_process():
         logger.warning(
-            "Weights '%s' are SYNTHETIC: trained on phantoms only, to show that everything runs. "
+            "Weights '%s' are SYNTHETIC and never saw a patient: they show that everything runs. "
             "Their results on real scans mean nothing. Not for clinical use.",
             card.name,
         )

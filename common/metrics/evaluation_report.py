@@ -234,7 +234,7 @@ def _title(evaluation: Evaluation) -> str:
 
 def _all_notes(evaluation: Evaluation) -> list[str]:
     """The evaluation's own notes, and what its numbers themselves call for."""
-    notes = ["weights trained on synthetic phantoms: says nothing about a patient"]
+    notes = ["synthetic weights, which never saw a patient: says nothing about one"]
     notes = [*(notes if evaluation.synthetic else []), *evaluation.notes]
     intervals = evaluation.intervals
     if intervals is not None:

@@ -128,7 +128,7 @@ def scores_text(scores: Sequence[SearchScore], about: Mapping[str, Any]) -> str:
             f"{score.inside:>8.0%}{score.num_pairs:>6}"
         )
     if about["synthetic"]:
-        lines.append("Weights trained on phantoms only, or on nothing: no clinical score.")
+        lines.append("Synthetic weights, which never saw a patient: says nothing about one.")
     lines.append(PUBLISHED)
     return "\n".join(lines) + "\n"
 

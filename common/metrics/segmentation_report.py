@@ -85,7 +85,7 @@ def macro_text(scores: SegmentationScores) -> str:
 def all_notes(scores: SegmentationScores) -> list[str]:
     """The evaluation's own notes, and what its numbers themselves call for."""
     summary, table = scores.summary, scores.table
-    notes = ["weights trained on synthetic phantoms: says nothing about a patient"]
+    notes = ["synthetic weights, which never saw a patient: says nothing about one"]
     notes = [*(notes if scores.synthetic else []), *scores.notes]
     present = summary.macro["dice_where_present"]
     notes.append(f"lowest Dice: {_lowest(scores, 'dice')}")

@@ -30,8 +30,8 @@ from .schema import (
 
 NOTE = "Research software; not a medical device. Do not use for diagnosis or treatment."
 SYNTHETIC_NOTE = (
-    "The weights were trained on synthetic phantoms: they show that the software runs and say "
-    "nothing about a real patient. " + NOTE
+    "The weights are synthetic and never saw a patient: they show that the software runs and say "
+    "nothing about a real one. " + NOTE
 )
 _SERIES_FACTS_ELSEWHERE = {"path", "format", "patient_id", "warnings"}
 

@@ -84,7 +84,7 @@ def test_a_folder_of_results_is_scored_and_written(run_folder, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith("20 volumes of 10 patients, 2 labels, weights demo\n")
     assert f"{metrics['macro']['auroc']['value']:.3f} [{lower:.3f}, {upper:.3f}]" in printed
-    assert "- weights trained on synthetic phantoms" in printed
+    assert "- synthetic weights, which never saw a patient" in printed
     assert "- thresholds: those stored with the results" in printed
 
 

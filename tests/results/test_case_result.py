@@ -108,7 +108,7 @@ def test_another_schema_version_is_refused(make_result: Callable[..., CaseResult
 
 def test_synthetic_weights_are_said_in_the_note(make_result: Callable[..., CaseResult]) -> None:
     weights: Any = {**make_result()["weights"], "synthetic": False}
-    assert "synthetic phantoms" in make_result()["note"]
+    assert "never saw a patient" in make_result()["note"]
     assert "synthetic" not in make_result(weights=weights)["note"]
 
 

@@ -158,7 +158,7 @@ def test_the_report_names_the_algorithm_and_says_synthetic(
     for part in ("ct_scroll", "0.1.0", "weights=demo", "synthetic_weights=true", "RESEARCH"):
         assert part in text
     assert "SYNTHETIC demo" in text
-    assert "trained on synthetic phantoms" in text
+    assert "never saw a patient" in text
     own = all_text(write(write_series(), synthetic=False)[0])
     assert "synthetic phantoms" not in own
     assert "not a medical device" in own
