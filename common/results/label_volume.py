@@ -13,19 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from isal import igzip
 from numpy.typing import ArrayLike, NDArray
 
-from .atomic import replacing, write_text
-from .nifti_header import nifti_header
+from .atomic import write_text
+from .nifti_file import SUFFIX, nifti_file, slabs
 from .structure_colours import structure_colour
 
-SUFFIX = ".nii.gz"
 COLOUR_TABLE_SUFFIX = ".ctbl"
-COMPRESS_LEVEL = 2
-"""Of ISA-L (0 to 3): 20 to 40 times as fast as zlib's 6 on label volumes, at twice its size."""
 MOST_LABELS = 256
-_SLICES_AT_ONCE = 64
 
 
 def write_label_volume(
@@ -33,8 +28,7 @@ def write_label_volume(
 ) -> list[str]:
     """Write a label volume and the colour table that names its structures.
 
-    How the affine is kept stands in `nifti_header`. The same labels give the same file, byte for
-    byte.
+    How the affine is kept stands in `nifti_file`.
 
     Args:
         path: Where to write, ends in `.nii.gz`; the table goes beside it, ending in `.ctbl`.
@@ -50,26 +44,17 @@ def write_label_volume(
         ValueError: If ``labels`` are not such integers, or one of them has no name.
     """
     path = Path(path)
-    if not path.name.endswith(SUFFIX):
-        msg = f"path must end in {SUFFIX}, got {path.name}"
-        raise ValueError(msg)
     if labels.ndim != 3 or labels.dtype.kind not in "iu":
         msg = f"labels must be integers (I, J, K), got {labels.dtype} {labels.shape}"
         raise ValueError(msg)
-    matrix = np.asarray(affine, dtype=np.float64)
-    header = nifti_header(labels.shape, matrix, dtype=np.uint8, intent="label")
     num_voxels = np.zeros(MOST_LABELS, dtype=np.int64)
-    with replacing(path) as partial, partial.open("wb") as raw:
-        # Neither name nor time of writing in the gzip header: the same labels, the same bytes.
-        with igzip.IGzipFile("", "wb", COMPRESS_LEVEL, raw, mtime=0) as stream:
-            stream.write(header.binaryblock)
-            stream.write(bytes(int(header["vox_offset"]) - len(header.binaryblock)))
-            for first in range(0, labels.shape[2], _SLICES_AT_ONCE):
-                slab = _as_stored(labels[:, :, first : first + _SLICES_AT_ONCE])
-                for index in range(slab.shape[2]):
-                    plane = slab[:, :, index].ravel(order="F")
-                    num_voxels += np.bincount(plane, minlength=MOST_LABELS)
-                    stream.write(plane.data)
+    with nifti_file(path, labels.shape, affine, dtype=np.uint8, intent="label") as stream:
+        for part in slabs(labels):
+            slab = _as_stored(part)
+            for index in range(slab.shape[2]):
+                plane = slab[:, :, index].ravel(order="F")
+                num_voxels += np.bincount(plane, minlength=MOST_LABELS)
+                stream.write(plane.data)
         present = [int(number) for number in np.flatnonzero(num_voxels) if number]
         nameless = [number for number in present if number >= len(names)]
         if nameless:
