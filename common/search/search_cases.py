@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from ..case import Case, CaseList
 from ..cases import find_cases
 from ..phantom.cases import retest_cases
@@ -21,12 +24,9 @@ def query_cases(*, input: str | list[str], series: str | int, queries: str) -> C
     Raises:
         InputError: As `find_cases`.
     """
-    if queries:
-        return CaseList()
-    if input == PHANTOM:
-        regions = len(SEARCHED_REGIONS)
-        return CaseList(labelled_phantoms("regions", num=regions, split="example"))
-    return find_cases(input, series=series)
+    num = len(SEARCHED_REGIONS)
+    phantoms = partial(labelled_phantoms, "regions", num=num, split="example")
+    return _to_embed(queries, input, phantoms, series)
 
 
 def gallery_cases(gallery: str, *, num: int) -> list[Case]:
@@ -59,11 +59,7 @@ def probe_cases(*, embeddings: str, dataset_dir: str, task: str, num: int) -> Ca
     Raises:
         InputError: As `find_cases`, or if task or number are out of range.
     """
-    if embeddings:
-        return CaseList()
-    if dataset_dir == PHANTOM:
-        return CaseList(labelled_phantoms(task, num=num))
-    return find_cases(dataset_dir)
+    return _to_embed(embeddings, dataset_dir, partial(labelled_phantoms, task, num=num))
 
 
 def stability_cases(*, embeddings: str, dataset_dir: str, region: str, num: int) -> CaseList:
@@ -78,8 +74,19 @@ def stability_cases(*, embeddings: str, dataset_dir: str, region: str, num: int)
     Raises:
         InputError: As `find_cases`, or if region or number are out of range.
     """
-    if embeddings:
+    phantoms = partial(retest_cases, "test", num=num, region=region)
+    return _to_embed(embeddings, dataset_dir, phantoms)
+
+
+def _to_embed(
+    embedded: str,
+    scans: str | list[str],
+    phantoms: Callable[[], Sequence[Case]],
+    series: str | int = "ask",
+) -> CaseList:
+    """None where they are embedded already, phantoms if so named, or what the user points at."""
+    if embedded:
         return CaseList()
-    if dataset_dir == PHANTOM:
-        return CaseList(retest_cases("test", num=num, region=region))
-    return find_cases(dataset_dir)
+    if scans == PHANTOM:
+        return CaseList(phantoms())
+    return find_cases(scans, series=series)
