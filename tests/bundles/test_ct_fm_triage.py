@@ -105,6 +105,20 @@ def test_real_dicom_is_read(run_bundle, quick, shared, tmp_path):
     assert ended.code == 0, ended.err
 
 
+def test_a_scan_of_another_part_of_the_body_is_refused(run_bundle, tmp_path):
+    write_collection(tmp_path / "chests", num=1, seed=0, spacing_mm=(4.0, 4.0, 6.0))
+    options = ["--input", tmp_path / "chests", "--output_dir", tmp_path / "out"]
+    ended = run_bundle("inference", configs=CONFIGS)(*options, "--figures", "False")
+    assert ended.code == 1
+    assert "must fit into the 160 x 216 x 168 mm that the network sees" in ended.err
+    allowed = run_bundle("inference", configs=CONFIGS)(
+        *options, "--figures", "False", "--max_outside", 1
+    )
+    assert allowed.code == 0, allowed.err
+    (found,) = (tmp_path / "out").glob("*/result.json")
+    assert "lies outside" in json.loads(found.read_text())["case"]["warnings"][0]
+
+
 def test_evaluation_prints_and_saves_what_all_abnormal_would_reach(run_bundle, quick, tmp_path):
     ended = run_bundle("inference", "evaluate", configs=CONFIGS)(
         *quick, "--num_test", 6, "--num_bootstrap", 20
