@@ -19,8 +19,8 @@ from ..card import Card
 from ..errors import InputError
 from ..figures.segmentation import write_segmentation_figure
 from ..tables.totalsegmentator import MANY_PIECES, STRUCTURES
-from ..transforms.geometry import Grid, voxel_ml
-from ..transforms.inverse import read_grid, resample_labels
+from ..transforms.geometry import voxel_ml
+from ..transforms.inverse import labels_to_input_grid
 from ..transforms.label_pieces import clean_pieces
 from ..volume import Volume
 from .case_result import describe_case
@@ -107,16 +107,15 @@ class SaveSegmentationd(Transform):
         card = self.record.card
         found = data["pred"]["labels"][0].cpu().numpy()
         numbers = np.array(card.numbers, dtype=np.uint8)[found]
-        d, h, w = data["image"].shape[-3:]
-        grid = Grid((d, h, w), np.asarray(data["image"].affine)).refined(data["pred"]["refine"])
+        affine, refine = np.asarray(data["image"].affine), data["pred"]["refine"]
         cleaned = clean_pieces(
             numbers,
             one_piece=self.one_piece,
-            min_voxels=self.smallest_piece_ml / voxel_ml(grid.affine),
+            min_voxels=self.smallest_piece_ml * refine**3 / voxel_ml(affine),
         )
         if len(self.wanted) < len(self.names) - 1:
             cleaned = np.where(np.isin(cleaned, self.wanted), cleaned, np.uint8(0))
-        return resample_labels(cleaned, grid.affine, read_grid(data["source_grid"]))
+        return labels_to_input_grid(cleaned, affine, data["source_grid"], refine=refine)
 
     def _write_dicom(
         self, folder: Path, data: dict[str, Any], case: CaseRecord, labels: NDArray[np.uint8]

@@ -19,6 +19,9 @@ from ..errors import InputError
 from .geometry import Grid, checked_affine, index_map, transform_points
 from .resampling import align
 
+_TIE = 1e-6
+"""Voxels by which a place may miss a reach that it would meet but for rounding."""
+
 SourceGrid = Mapping[str, Any]
 """`shape` `(3,)` and `affine` `(4, 4)` of a scan as stored, tensors or arrays."""
 
@@ -85,14 +88,21 @@ def points_to_input_voxel(
     return points_to_voxel(world, read_grid(source_grid).affine)
 
 
-def _nearest(at: NDArray[np.float64], length: int) -> NDArray[np.intp]:
-    """Index of the voxel that holds a coordinate, -1 where none does."""
-    index = np.floor(at + 0.5)
-    index[(index < 0) | (index >= length)] = -1
+def _nearest(at: NDArray[np.float64], length: int, reach: float) -> NDArray[np.intp]:
+    """Index of the voxel nearest to a coordinate, -1 where all are farther than `reach`."""
+    index = np.clip(np.floor(at + 0.5), 0, length - 1)
+    slack = reach + _TIE
+    index[(at < -slack) | (at > length - 1 + slack)] = -1
     return index.astype(np.intp)
 
 
-def resample_labels(labels: Any, affine: Any, target: Grid, background: int = 0) -> NDArray[Any]:
+def resample_labels(
+    labels: Any,
+    affine: Any,
+    target: Grid,
+    background: int = 0,
+    reach_voxels: float | Sequence[float] = 0.5,
+) -> NDArray[Any]:
     """A label volume on another grid, by nearest neighbour.
 
     Args:
@@ -100,6 +110,9 @@ def resample_labels(labels: Any, affine: Any, target: Grid, background: int = 0)
         affine: `(4, 4)` of the grid of `labels`.
         target: Grid wanted.
         background: Label of what lies outside `labels`.
+        reach_voxels: How far the outermost labels hold beyond their centres, in voxels of
+            `labels`, for all axes or each: half a voxel of the grid that the labels stand for,
+            which a finer or coarser copy of it does not know.
 
     Returns:
         `target.shape`, dtype of `labels`, C order.
@@ -117,19 +130,26 @@ def resample_labels(labels: Any, affine: Any, target: Grid, background: int = 0)
     whole = tuple((0, n) for n in target.shape)
     found = align(matrix, (whole[0], whole[1], whole[2]))
     result = np.full(target.shape, background, dtype=array.dtype)
+    reach = np.broadcast_to(np.asarray(reach_voxels, dtype=np.float64), 3)
     if found.tilts:
-        _fill_oblique(result, array, matrix)
+        _fill_oblique(result, array, matrix, reach)
     else:
-        _fill_parallel(result, array, found.axis_of, found.lines)
+        _fill_parallel(result, array, found.axis_of, found.lines, reach)
     return result
 
 
 def _fill_parallel(
-    result: NDArray[Any], labels: NDArray[Any], axis_of: Sequence[int], lines: NDArray[np.float64]
+    result: NDArray[Any],
+    labels: NDArray[Any],
+    axis_of: Sequence[int],
+    lines: NDArray[np.float64],
+    reach: NDArray[np.float64],
 ) -> None:
     """Nearest neighbours where the axes are parallel: three index lists."""
     indices = [
-        _nearest(lines[i, 0] * np.arange(result.shape[axis]) + lines[i, 1], labels.shape[i])
+        _nearest(
+            lines[i, 0] * np.arange(result.shape[axis]) + lines[i, 1], labels.shape[i], reach[i]
+        )
         for i, axis in enumerate(axis_of)
     ]
     found = [np.flatnonzero(index >= 0) for index in indices]
@@ -146,7 +166,12 @@ def _fill_parallel(
         covered[number] = turned[first][take[1]][:, take[2]]
 
 
-def _fill_oblique(result: NDArray[Any], labels: NDArray[Any], matrix: NDArray[np.float64]) -> None:
+def _fill_oblique(
+    result: NDArray[Any],
+    labels: NDArray[Any],
+    matrix: NDArray[np.float64],
+    reach: NDArray[np.float64],
+) -> None:
     """Nearest neighbours where the axes are not parallel, plane by plane."""
     rows, columns = np.ogrid[: result.shape[1], : result.shape[2]]
     for first in range(result.shape[0]):
@@ -157,6 +182,7 @@ def _fill_oblique(result: NDArray[Any], labels: NDArray[Any], matrix: NDArray[np
                 + matrix[axis, 2] * columns
                 + matrix[axis, 3],
                 labels.shape[axis],
+                reach[axis],
             )
             for axis in range(3)
         ]
@@ -165,17 +191,21 @@ def _fill_oblique(result: NDArray[Any], labels: NDArray[Any], matrix: NDArray[np
 
 
 def labels_to_input_grid(
-    labels: Any, affine: Any, source_grid: SourceGrid, background: int = 0
+    labels: Any, affine: Any, source_grid: SourceGrid, background: int = 0, refine: int = 1
 ) -> NDArray[Any]:
-    """A label volume on the network's grid to the scan's own grid and exact shape.
+    """A label volume on the network's grid, or finer, to the scan's own grid and exact shape.
 
     Args:
-        labels: `(D, H, W)` or `(1, D, H, W)`, array or tensor of any dtype.
-        affine: `(4, 4)` of the grid of `labels`, as in the `MetaTensor`.
+        labels: `(D, H, W)` or `(1, D, H, W)`, array or tensor of any dtype; refined by r
+            `((D - 1) r + 1, (H - 1) r + 1, (W - 1) r + 1)`, as `Grid.refined`.
+        affine: `(4, 4)` of the network's grid, as in the `MetaTensor`.
         source_grid: What `PreprocessCTd` kept of the scan.
         background: Label of what the network did not see.
+        refine: r.
 
     Returns:
         Labels on the stored array's grid, `(I, J, K)`, dtype of `labels`.
     """
-    return resample_labels(labels, affine, read_grid(source_grid), background)
+    finer = checked_affine(np.asarray(affine, dtype=np.float64)) @ np.diag([1 / refine] * 3 + [1])
+    # The scan's last voxel may lie half a voxel of the network's beyond its last, however fine.
+    return resample_labels(labels, finer, read_grid(source_grid), background, 0.5 * refine)

@@ -23,7 +23,7 @@ from ..phantom.cases import make_case_phantom
 from ..tables.label_source import MASK_ENDING, LabelSource, label_table
 from ..tables.segmentation_classes import some
 from ..volume import Volume
-from .geometry import Grid, checked_affine, transform_points
+from .geometry import Grid, checked_affine, index_map, transform_points
 from .inverse import read_grid, resample_labels
 
 GRID_TOLERANCE_MM = 1e-3
@@ -142,10 +142,26 @@ class LabelsToNetworkGridd(MapTransform):
                     "put ReadLabelsd before LabelsToNetworkGridd"
                 )
                 raise InputError(msg)
-            array = resample_labels(labels.voxels, labels.affine, target)
+            array = resample_labels(
+                labels.voxels,
+                labels.affine,
+                target,
+                reach_voxels=_reach_voxels(labels, target, self.refine),
+            )
             finer = torch.tensor(target.affine)
             result[key] = MetaTensor(torch.from_numpy(array)[None], affine=finer)
         return result
+
+
+def _reach_voxels(labels: Volume, target: Grid, refine: int) -> list[float]:
+    """Half a voxel of the truth's grid or of the network's, whichever is coarser, per axis.
+
+    The network's last voxel may lie that far beyond the truth's. The scan takes the value of its
+    edge there, and so does the truth.
+    """
+    source = Grid(labels.voxels.shape, checked_affine(labels.affine))
+    step = np.abs(index_map(source, target)[:3, :3]).max(axis=1)
+    return [max(0.5, 0.5 * refine * float(n)) for n in step]
 
 
 def read_labels(

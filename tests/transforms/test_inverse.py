@@ -109,6 +109,21 @@ def test_what_the_network_did_not_see_is_background() -> None:
     assert back[0, 0, 0] == 9
 
 
+@pytest.mark.parametrize("refine", [1, 2])
+@pytest.mark.parametrize("axcodes", ["RAS", "LPI"])
+@pytest.mark.parametrize("length", range(12, 19))
+@pytest.mark.parametrize("spacing_mm", [0.7, 1.5, 2.0, 2.5, 5.0])
+def test_labels_reach_the_scans_last_voxel(spacing_mm, length, axcodes, refine) -> None:
+    spacing = (spacing_mm, spacing_mm, spacing_mm)
+    volume = make_volume(axcodes, shape=(length,) * 3, spacing_mm=spacing)
+    fit = PreprocessCTd(axcodes="SPL", spacing_mm=(3, 2, 2), grid="affine", check_hu=False)
+    data = fit({"image": volume})
+    affine = data["image"].affine.numpy()
+    labels = np.full(Grid(tuple(data["image"].shape[1:]), affine).refined(refine).shape, 7)
+    back = labels_to_input_grid(labels, affine, data["source_grid"], refine=refine)
+    assert (back == 7).all()
+
+
 def test_labels_far_from_the_scan_give_background_only() -> None:
     away = oriented_affine("LPS")
     away[:3, 3] += 1e4

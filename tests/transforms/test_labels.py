@@ -192,6 +192,18 @@ def test_refined_labels_lie_where_the_refined_grid_says(masks):
         LabelsToNetworkGridd(refine=0)
 
 
+@pytest.mark.parametrize("refine", [1, 2])
+@pytest.mark.parametrize("length", range(12, 19))
+@pytest.mark.parametrize("spacing_mm", [0.7, 1.5, 2.0, 2.5, 5.0])
+def test_truth_reaches_the_last_voxel_of_the_network_s_grid(spacing_mm, length, refine):
+    affine = np.diag([spacing_mm] * 3 + [1.0])
+    fit = PreprocessCTd("image", axcodes="SPL", spacing_mm=(3, 2, 2), grid="affine", check_hu=False)
+    data = fit({"image": Volume(np.full((length,) * 3, 40, np.int16), affine)})
+    data["label"] = Volume(np.full((length,) * 3, 5, np.uint8), affine)
+    found = LabelsToNetworkGridd(refine=refine)(data)["label"]
+    assert (found == 5).all()
+
+
 def test_wrong_order_of_steps_is_named(masks):
     scan = Volume(np.zeros(SHAPE, np.int16), AFFINE)
     with pytest.raises(InputError, match="put PreprocessCTd before"):
