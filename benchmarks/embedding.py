@@ -19,7 +19,7 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,13 @@ from .forwards import FORWARD_NAMES, FORWARDS, SLOW_TO_START, Forward, autocast
 from .protocol import (
     REPOSITORY,
     Sample,
+    beside,
     fresh_process,
     interleave,
     load_note,
     machine,
     markdown,
-    ratio,
     read_results,
-    spread,
     summarize,
     timed,
     write_results,
@@ -250,35 +249,28 @@ def measure(
 def table(record: dict[str, Any]) -> str:
     """The record as README.md holds it."""
     rows = record["median_min_max"]
-    window, scan = (
-        {name.removeprefix(f"{part}, "): rows[name] for name in rows if name.startswith(part)}
-        for part in PARTS
-    )
-    header = ["wall s", "CPU s", "x plain wall, CPU", "x cheap fix wall, CPU", "peak MB"]
-    away = "1 - cosine to plain"
-    parts = [
-        markdown(["one window", *header, away], _compared(window, "plain")),
-        markdown(
-            ["a .nii.gz to its embedding", *header, away, "scans per minute"],
-            (
-                [*row, f"{60 / scan[name]['wall_s'][0]:.1f}"]
-                for name, row in zip(scan, _compared(scan, "monai"), strict=True)
-            ),
-        ),
-        load_note(rows.values()),
-    ]  # fmt: skip
-    return "\n\n".join(parts)
-
-
-def _compared(rows: dict[str, Any], plain: str) -> Iterable[list[str]]:
-    base, cheap = rows[f"{plain}_fp32"], rows[f"{plain}_autocast"]
-    for name, row in rows.items():
-        yield [
-            NAMES[name], spread(row, "wall_s"), spread(row, "cpu_s"),
-            f"{ratio(row, base, 'wall_s'):.1f}, {ratio(row, base):.1f}",
-            f"{ratio(row, cheap, 'wall_s'):.1f}, {ratio(row, cheap):.1f}",
-            f"{row['peak_mb'][0]:.0f}", f"{abs(row['one_minus_cosine'][2]):.0e}",
-        ]  # fmt: skip
+    parts = []
+    for part, title, plain in (
+        ("window", "one window", "plain"),
+        ("scan", "a .nii.gz to its embedding", "monai"),
+    ):
+        found = {
+            name.removeprefix(f"{part}, "): rows[name] for name in rows if name.startswith(part)
+        }
+        header, lines = beside(found, NAMES, plain=f"{plain}_fp32", cheap=f"{plain}_autocast")
+        header, lines = (
+            [title, *header, "1 - cosine to plain"],
+            [
+                [*line, f"{abs(row['one_minus_cosine'][2]):.0e}"]
+                for line, row in zip(lines, found.values(), strict=True)
+            ],
+        )
+        if part == "scan":
+            header.append("scans per minute")
+            for line, row in zip(lines, found.values(), strict=True):
+                line.append(f"{60 / row['wall_s'][0]:.1f}")
+        parts.append(markdown(header, lines))
+    return "\n\n".join([*parts, load_note(rows.values())])
 
 
 def main() -> None:
