@@ -2,7 +2,7 @@
 
     python -m benchmarks.triage --rounds 3      # on a quiet machine; --quick to see it work
 
-A `.nii.gz` of a drawn head, 512 x 512 x 160 voxels of 0.5 x 0.5 x 1.25 mm, through the published
+A `.nii.gz` of a drawn head, 389 x 473 x 148 voxels of 0.5 x 0.5 x 1.25 mm, through the published
 steps and architecture (77.9 million weights, random from a seed), every sample a fresh process that
 has read a small head before. Logits are compared with the plain way's, as a share of it.
 """
