@@ -41,12 +41,12 @@ from common.inferers.streaming import StreamingInferer
 from .forwards import FORWARD_NAMES, FORWARDS, SLOW_TO_START
 from .protocol import (
     Sample,
+    beside,
     fresh_process,
     interleave,
     load_note,
     machine,
     markdown,
-    ratio,
     read_results,
     spread,
     summarize,
@@ -248,18 +248,10 @@ def table(record: dict[str, Any]) -> str:
         }
         for part in PARTS
     )
-    base, cheap = window["plain_fp32"], window["plain_autocast"]
-    rows = [
-        [
-            NAMES[name], spread(row, "wall_s"), spread(row, "cpu_s"),
-            f"{ratio(row, base, 'wall_s'):.1f}, {ratio(row, base):.1f}",
-            f"{ratio(row, cheap, 'wall_s'):.1f}, {ratio(row, cheap):.1f}",
-            f"{row['peak_mb'][0]:.0f}", f"{row['relative_error'][2]:.1e}",
-        ]
-        for name, row in window.items()
-    ]  # fmt: skip
-    header = ["one window", "wall s", "CPU s", "x plain wall, CPU", "x cheap fix wall, CPU"]
-    parts = [markdown([*header, "peak MB", "largest error, relative"], rows)]
+    header, lines = beside(window, NAMES, plain="plain_fp32", cheap="plain_autocast")
+    errors = (f"{row['relative_error'][2]:.1e}" for row in window.values())
+    rows = [[*line, error] for line, error in zip(lines, errors, strict=True)]
+    parts = [markdown(["one window", *header, "largest error, relative"], rows)]
     rows = []
     for num_rows, classes in STITCHED:
         key = f"{num_rows} rows, {classes} classes"
