@@ -161,6 +161,7 @@ def test_the_report_names_the_algorithm_and_says_synthetic(
     assert "never saw a patient" in text
     own = all_text(write(write_series(), synthetic=False)[0])
     assert "synthetic phantoms" not in own
+    assert "never saw a patient" not in own
     assert "not a medical device" in own
 
 
