@@ -42,7 +42,7 @@ from common.networks.ct_fm_encoder import CTFMEncoder
 from common.transforms.foreground import Foreground
 from common.transforms.preprocessing import PreprocessCTd, ReadCTd
 
-from .forwards import FORWARD_NAMES, FORWARDS, SLOW_TO_START, Forward, autocast
+from .forwards import FORWARD_NAMES, FORWARDS, ROAD_NAMES, SLOW_TO_START, Forward, autocast
 from .protocol import (
     REPOSITORY,
     Sample,
@@ -51,8 +51,8 @@ from .protocol import (
     interleave,
     load_note,
     machine,
-    markdown,
     read_results,
+    scans_per_minute,
     summarize,
     timed,
     write_results,
@@ -153,14 +153,7 @@ ROADS: dict[str, Callable[[nn.Module, tuple[int, ...]], Embed]] = {
         network, window, precision="bf16", backend="eager", preset="corrected"
     ),
 }
-NAMES = FORWARD_NAMES | {
-    "monai_fp32": "MONAI's parts, fp32",
-    "monai_autocast": "MONAI's parts, autocast bf16 + channels-last",
-    "ours_fp32": "ours, fp32, eager",
-    "ours_bf16": "ours, bf16, eager",
-    "ours_openvino": "ours, bf16, OpenVINO",
-    "ours_body": "ours, bf16, eager, preset `corrected`",
-}
+NAMES = FORWARD_NAMES | ROAD_NAMES | {"ours_body": "ours, bf16, eager, preset `corrected`"}
 
 
 # ---------------------------------------------------------------- one measurement
@@ -249,28 +242,24 @@ def measure(
 def table(record: dict[str, Any]) -> str:
     """The record as README.md holds it."""
     rows = record["median_min_max"]
-    parts = []
-    for part, title, plain in (
-        ("window", "one window", "plain"),
-        ("scan", "a .nii.gz to its embedding", "monai"),
-    ):
-        found = {
-            name.removeprefix(f"{part}, "): rows[name] for name in rows if name.startswith(part)
-        }
-        header, lines = beside(found, NAMES, plain=f"{plain}_fp32", cheap=f"{plain}_autocast")
-        header, lines = (
-            [title, *header, "1 - cosine to plain"],
-            [
-                [*line, f"{abs(row['one_minus_cosine'][2]):.0e}"]
-                for line, row in zip(lines, found.values(), strict=True)
-            ],
-        )
-        if part == "scan":
-            header.append("scans per minute")
-            for line, row in zip(lines, found.values(), strict=True):
-                line.append(f"{60 / row['wall_s'][0]:.1f}")
-        parts.append(markdown(header, lines))
-    return "\n\n".join([*parts, load_note(rows.values())])
+    window, scan = (
+        {name.removeprefix(f"{part}, "): rows[name] for name in rows if name.startswith(part)}
+        for part in PARTS
+    )
+    away = {"1 - cosine to plain": lambda row: f"{abs(row['one_minus_cosine'][2]):.0e}"}
+    parts = [
+        beside(
+            "one window", window, NAMES,
+            plain="plain_fp32", cheap="plain_autocast", more=away,
+        ),
+        beside(
+            "a .nii.gz to its embedding", scan, NAMES,
+            plain="monai_fp32", cheap="monai_autocast",
+            more=away | {"scans per minute": scans_per_minute},
+        ),
+        load_note(rows.values()),
+    ]  # fmt: skip
+    return "\n\n".join(parts)
 
 
 def main() -> None:

@@ -48,5 +48,13 @@ FORWARD_NAMES = {
     "bf16_compile": "ours, bf16, torch.compile",
     "bf16_openvino": "ours, bf16, OpenVINO",
 }
+ROAD_NAMES = {
+    "monai_fp32": "MONAI's parts, fp32",
+    "monai_autocast": "MONAI's parts, autocast bf16 + channels-last",
+    "ours_fp32": FORWARD_NAMES["fp32_eager"],
+    "ours_bf16": FORWARD_NAMES["bf16_eager"],
+    "ours_openvino": FORWARD_NAMES["bf16_openvino"],
+}
+"""From a file to a result: how a network is run together with what feeds it."""
 SLOW_TO_START = ("compile", "openvino")
 """How the names end of those that `--quick` leaves out."""

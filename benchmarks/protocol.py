@@ -183,18 +183,23 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def beside(
-    rows: Mapping[str, Summary], names: Mapping[str, str], *, plain: str, cheap: str
-) -> tuple[list[str], list[list[str]]]:
-    """Time and memory of each variant beside the plain way and its cheap fix.
+    title: str,
+    rows: Mapping[str, Summary],
+    names: Mapping[str, str],
+    *,
+    plain: str,
+    cheap: str,
+    more: Mapping[str, Callable[[Summary], str]],
+) -> str:
+    """A table of time and memory of each variant beside the plain way and its cheap fix.
 
     Args:
+        title: Heads the names.
         rows: Variant to its summary.
         names: Variant to how it is called.
         plain: The variant that is the plain way.
         cheap: The variant that is its cheap fix.
-
-    Returns:
-        Headings of all columns but the first, which holds the names; and the lines, names first.
+        more: Heading of a further column to what it says of a row.
     """
     header = ["wall s", "CPU s", "x plain wall, CPU", "x cheap fix wall, CPU", "peak MB"]
     lines = [
@@ -204,11 +209,16 @@ def beside(
                 f"{ratio(row, rows[base], 'wall_s'):.1f}, {ratio(row, rows[base]):.1f}"
                 for base in (plain, cheap)
             ),
-            f"{row['peak_mb'][0]:.0f}",
+            f"{row['peak_mb'][0]:.0f}", *(say(row) for say in more.values()),
         ]
         for name, row in rows.items()
     ]  # fmt: skip
-    return header, lines
+    return markdown([title, *header, *more], lines)
+
+
+def scans_per_minute(row: Summary) -> str:
+    """Of a row whose call was one scan."""
+    return f"{60 / row['wall_s'][0]:.1f}"
 
 
 def load_note(summaries: Iterable[Summary]) -> str:

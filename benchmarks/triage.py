@@ -35,7 +35,7 @@ from common.networks.ct_fm_triage import CTFMTriage
 from common.phantom.export import write_nifti
 from common.phantom.head import make_head
 
-from .forwards import Forward, autocast
+from .forwards import ROAD_NAMES, SLOW_TO_START, Forward, autocast
 from .protocol import (
     REPOSITORY,
     Sample,
@@ -44,8 +44,8 @@ from .protocol import (
     interleave,
     load_note,
     machine,
-    markdown,
     read_results,
+    scans_per_minute,
     summarize,
     timed,
     write_results,
@@ -113,13 +113,6 @@ ROADS: dict[str, Callable[[nn.Module], Read]] = {
     "ours_bf16": lambda network: bundle(network, "bf16", "eager"),
     "ours_openvino": lambda network: bundle(network, "bf16", "openvino"),
 }
-NAMES = {
-    "monai_fp32": "MONAI's parts, fp32",
-    "monai_autocast": "MONAI's parts, autocast bf16 + channels-last",
-    "ours_fp32": "ours, fp32, eager",
-    "ours_bf16": "ours, bf16, eager",
-    "ours_openvino": "ours, bf16, OpenVINO",
-}
 
 
 @torch.inference_mode()
@@ -134,7 +127,7 @@ def measure_head(name: str, quick: bool, folder: Path) -> Sample:
 def measure(rounds: int, quick: bool) -> dict[str, Any]:
     """The record: every way, in turns."""
     flags = ["--quick"] if quick else []
-    names = [name for name in ROADS if not (quick and name == "ours_openvino")]
+    names = [name for name in ROADS if not (quick and name.endswith(SLOW_TO_START))]
     with tempfile.TemporaryDirectory() as folder:
         sizes = {"head": QUICK_SPACING_MM if quick else SPACING_MM, "small": SMALL_SPACING_MM}
         for name, spacing_mm in sizes.items():
@@ -160,13 +153,14 @@ def measure(rounds: int, quick: bool) -> dict[str, Any]:
 def table(record: dict[str, Any]) -> str:
     """The record as README.md holds it."""
     rows = record["median_min_max"]
-    header, lines = beside(rows, NAMES, plain="monai_fp32", cheap="monai_autocast")
-    errors = ([f"{r['logit_error'][2]:.0e}", f"{60 / r['wall_s'][0]:.1f}"] for r in rows.values())
-    title = "a head's .nii.gz to its probability"
-    whole = markdown(
-        [title, *header, "logit's share off plain", "scans per minute"],
-        ([*line, *more] for line, more in zip(lines, errors, strict=True)),
-    )
+    whole = beside(
+        "a head's .nii.gz to its probability", rows, ROAD_NAMES,
+        plain="monai_fp32", cheap="monai_autocast",
+        more={
+            "logit's share off plain": lambda row: f"{row['logit_error'][2]:.0e}",
+            "scans per minute": scans_per_minute,
+        },
+    )  # fmt: skip
     return f"{whole}\n\n{load_note(rows.values())}"
 
 

@@ -248,10 +248,12 @@ def table(record: dict[str, Any]) -> str:
         }
         for part in PARTS
     )
-    header, lines = beside(window, NAMES, plain="plain_fp32", cheap="plain_autocast")
-    errors = (f"{row['relative_error'][2]:.1e}" for row in window.values())
-    rows = [[*line, error] for line, error in zip(lines, errors, strict=True)]
-    parts = [markdown(["one window", *header, "largest error, relative"], rows)]
+    parts = [
+        beside(
+            "one window", window, NAMES, plain="plain_fp32", cheap="plain_autocast",
+            more={"largest error, relative": lambda row: f"{row['relative_error'][2]:.1e}"},
+        )
+    ]  # fmt: skip
     rows = []
     for num_rows, classes in STITCHED:
         key = f"{num_rows} rows, {classes} classes"
