@@ -1,4 +1,4 @@
-"""The one error a user can mend: bad input, said in one line; and the check that most share."""
+"""The errors a user can mend, said in one line; and the check that most share."""
 
 
 class InputError(ValueError):
@@ -6,6 +6,10 @@ class InputError(ValueError):
 
     Commands print its message alone, without a traceback, and exit with code 1.
     """
+
+
+class OutputError(InputError):
+    """A place that cannot be written: no case that comes after can end well either."""
 
 
 def at_least_one(**numbers: int) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Iterator, Sequence, Sized
+import time
+from collections.abc import Callable, Iterator, Sequence, Sized
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import ignite.distributed as idist
 import torch
@@ -16,6 +17,7 @@ from torch.utils.data.distributed import DistributedSampler
 from .errors import InputError
 
 LONGEST_WAIT = timedelta(days=2)  # a process that is done waits for the slowest
+POLL_S, WATCH_S = 0.05, 60.0
 
 Item = TypeVar("Item")
 
@@ -82,9 +84,32 @@ def is_first_process() -> bool:
     return bool(idist.get_rank() == 0)
 
 
-def wait_for_others() -> None:
-    """Return once every process is here."""
-    idist.barrier()
+def wait_for_others(watch: Callable[[], None] | None = None) -> None:
+    """Return once every process is here.
+
+    Args:
+        watch: Looked at by the first process now and then while it waits; may raise.
+    """
+    if watch is None or not torch.distributed.is_initialized():
+        idist.barrier()
+        return
+    work = torch.distributed.barrier(async_op=True)
+    looked = time.monotonic()
+    while not work.is_completed():
+        time.sleep(POLL_S)
+        if is_first_process() and time.monotonic() - looked > WATCH_S:
+            watch()
+            looked = time.monotonic()
+    work.wait()
+
+
+def gather(value: Item) -> list[Item]:
+    """What every process has, in all of them, by the number of the process."""
+    if not torch.distributed.is_initialized():
+        return [value]
+    found: list[Any] = [None] * torch.distributed.get_world_size()
+    torch.distributed.all_gather_object(found, value)
+    return found
 
 
 def share_buffers(network: nn.Module) -> None:

@@ -5,12 +5,15 @@ import shutil
 from pathlib import Path
 
 import huggingface_hub
+import numpy as np
 import pytest
 import torch
 
 from common.card import read_card
 from common.networks.ct_scroll import ScrollClassifier
+from common.results.run_record import start_record
 from common.tables.ct_rate import CT_RATE_LABELS
+from common.volume import Volume
 from common.weights import save_weights
 from tests.hub import running_hub
 
@@ -129,3 +132,27 @@ def hub(hub_cache, monkeypatch):
         template = running.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
         monkeypatch.setattr(huggingface_hub.constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         yield running
+
+
+@pytest.fixture
+def small_volume():
+    """A 4 x 5 x 6 scan in LPS, 2 x 1 x 3 mm, stored as int16 with intercept -1024."""
+    voxels = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
+    affine = np.diag([-2.0, -1.0, 3.0, 1.0])
+    facts = {"series_uid": "1.2.3", "patient_id": "P7", "warnings": ["spacing from positions"]}
+    return Volume(voxels, affine, intercept=-1024.0, facts=facts)
+
+
+@pytest.fixture
+def begin(tmp_path, tiny_card):
+    """Begin a run; settings can be changed by keyword."""
+    configs = tmp_path / "bundle" / "configs"
+    configs.mkdir(parents=True)
+    (configs / "metadata.json").write_text(json.dumps({"version": "1.2.3"}))
+
+    def run(**changes):
+        settings = {"card": tiny_card, "device": "cpu", "precision": "fp32", "backend": "eager"}
+        settings["output_dir"] = tmp_path / "out"
+        return start_record(**{**settings, **changes}, bundle_root=tmp_path / "bundle")
+
+    return run

@@ -1,27 +1,30 @@
-"""MONAI's evaluator over a list of cases, one at a time, that outlives a bad case."""
+"""MONAI's evaluator over cases, one at a time: it outlives a bad case and loses none."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import ignite.distributed as idist
 from ignite.engine import Engine
-from monai.data import Dataset, ThreadDataLoader
+from monai.data import Dataset
 from monai.engines import SupervisedEvaluator
-from torch import Tensor
 from tqdm import tqdm
 
 from ..case import Case, CaseList
-from ..errors import InputError
-from ..parallel import is_first_process, own_share, wait_for_others
-from ..results.case_result import write_failure
+from ..errors import InputError, OutputError
+from ..parallel import gather, is_first_process, own_share, wait_for_others
+from ..results.rejections import write_rejections
+from ..results.run_record import RunRecord
 from ..results.schema import RESULT_NAME
+from ..results.settings import settings_of
 from ..results.summary import write_summary
+from .case_loader import CaseLoader
 
+LONGEST_CASE_S = 6 * 3600.0  # a process that works on one case for longer is taken for hung
 logger = logging.getLogger("common.cases")
 
 
@@ -34,137 +37,245 @@ class CaseDataset(Dataset):
     """
 
     def __init__(self, data: Sequence[Case], transform: Callable[[Any], Any]) -> None:
-        super().__init__(data=list(data), transform=transform)
+        super().__init__(data=data, transform=transform)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
         """The prepared case with `read_preprocess_s`, or the case with its `failure`."""
-        case = dict(self.data[index])
+        return self.prepare(self.data[index])
+
+    def prepare(self, case: Case) -> dict[str, Any]:
+        """The same for a case."""
         start = time.perf_counter()
         try:
             prepared = dict(self.transform(dict(case)))
         except Exception as error:  # whatever a reader throws must not end the other cases
-            return {**case, "failure": reason_of(error)}
+            return {**case, "case": case, "failure": reason_of(error)}
         return {**prepared, "case": case, "read_preprocess_s": time.perf_counter() - start}
 
 
-def one_case(batch: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Collate a batch of one: tensors get a batch axis, everything else stays as it is."""
-    (case,) = batch
-    return {key: value[None] if isinstance(value, Tensor) else value for key, value in case.items()}
+@dataclass
+class Account:
+    """How each case of one process ended."""
 
+    finished: set[str] = field(default_factory=set)
+    failures: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)  # failed, and nothing is written of it
+    num_before: int = 0
 
-class CaseLoader(ThreadDataLoader):
-    """Reads ahead in threads, one case per batch; a scan never travels between processes.
-
-    Args:
-        dataset: Cases.
-        num_workers: Threads that read ahead; 0 reads each case when it is needed.
-
-    Raises:
-        InputError: If `num_workers` is no number of threads.
-    """
-
-    def __init__(self, dataset: CaseDataset, *, num_workers: int = 1) -> None:
-        if not isinstance(num_workers, int) or num_workers < 0:
-            msg = f"num_workers must be 0 or more, got {num_workers}; 1 is enough for most"
-            raise InputError(msg)
-        ahead = {"prefetch_factor": 1} if num_workers > 0 else {}
-        super().__init__(
-            dataset,
-            batch_size=1,
-            num_workers=num_workers,
-            use_thread_workers=True,
-            collate_fn=one_case,
-            **ahead,
-        )
+    def lost(self, cases: Sequence[Case], output_dir: Path) -> list[str]:
+        """The cases without an end, and those whose results are gone again."""
+        ended = self.failures.keys() | self.refused.keys()
+        return [
+            name
+            for name in (case["case_id"] for case in cases)
+            if name not in ended
+            and not (name in self.finished and (output_dir / name / RESULT_NAME).is_file())
+        ]
 
 
 class CaseEvaluator(SupervisedEvaluator):
-    """Runs every case, keeps failures apart, and merges the summary at the end.
+    """Runs every case that is not finished, keeps failures apart, and merges the summary.
 
     Args:
-        output_dir: Where `<case_id>/` folders and `summary.csv` go.
-        cases: All cases of the run, of all processes, of which the loader holds those that are not
-            finished yet. Damaged files that the list left out count as failed.
-        merge: Makes one file of all finished cases below `output_dir`, besides `summary.csv`.
+        record: Where results go and what makes them.
+        dataset: All cases of the run, of all processes, and how they are read. Damaged files that
+            the list left out count as failed.
+        num_workers: Threads that read ahead.
+        merge: Makes one file of all finished cases below the output folder, besides `summary.csv`.
             Called once for all processes, if any case is finished, whether or not others failed.
         kwargs: Of MONAI's `SupervisedEvaluator`. `postprocessing` sees one dictionary with the
             case's entries and the inferer's answer under `pred`.
 
     Raises:
-        InputError: At the end of `run`, if any case failed; the others are finished by then.
+        InputError: At the end of `run`, if any case failed or is unaccounted for; the others are
+            finished by then.
+        OutputError: As soon as results cannot be written.
     """
 
     def __init__(
         self,
         *,
-        output_dir: str | Path,
-        cases: Sequence[Case] = (),
+        record: RunRecord,
+        dataset: CaseDataset,
+        num_workers: int = 1,
         merge: Callable[[Path], object] | None = None,
         **kwargs: Any,
     ) -> None:
-        self.output_dir = Path(output_dir)
-        self.cases = cases
+        self.record = record
+        self.dataset = dataset
         self.merge = merge
-        self.failures: dict[str, str] = {}  # of this process
-        super().__init__(decollate=False, **kwargs)
+        self.account = Account()
+        loader = CaseLoader((), self._claim_and_read, num_workers=num_workers)
+        super().__init__(decollate=False, val_data_loader=loader, **kwargs)
+        record.settings |= {
+            name: settings_of(part)
+            for name, part in (
+                ("preprocessing", dataset.transform),
+                ("inferer", self.inferer),
+                ("postprocessing", kwargs.get("postprocessing")),
+            )
+        }
         self.logger.setLevel(logging.WARNING)  # the progress bar says it better
 
     def run(self) -> None:
         """Run all cases, then write `summary.csv` once for all processes."""
-        num_cases = len(self.data_loader)
-        self._say_what_is_skipped(num_cases)
-        if is_first_process() and isinstance(self.cases, CaseList):
-            damaged = [rejection for rejection in self.cases.rejected if rejection.damaged]
-            num_cases += len(damaged)
-            self.failures |= {Path(each.path).name: each.reason for each in damaged}
-        if len(self.data_loader):
-            with tqdm(
-                total=len(self.data_loader), unit="case", disable=not is_first_process()
-            ) as self.bar:
-                super().run()
-        wait_for_others()
-        if is_first_process():
-            summary = write_summary(self.output_dir)
-            if self.merge is not None and any(self.output_dir.glob(f"*/{RESULT_NAME}")):
-                self.merge(self.output_dir)
-            logger.info("Results: %s", summary)
-        if self.failures:
-            listed = "; ".join(f"{case}: {why}" for case, why in self.failures.items())
-            msg = f"{len(self.failures)} of {num_cases} cases failed: {listed}"
-            raise InputError(msg)
+        self.account = Account()
+        self.record.open()
+        own = own_share(self.dataset.data)
+        todo = [case for case in own if not self._was_finished(case)]
+        self._say_what_is_skipped()
+        try:
+            self._run(todo)
+        finally:
+            self.record.release_all()
+        self._conclude(own)
 
-    def _say_what_is_skipped(self, num_own: int) -> None:
-        num_skipped = idist.all_reduce(max(len(own_share(self.cases)) - num_own, 0))
+    def _was_finished(self, case: Case) -> bool:
+        if not self.record.is_finished(case):
+            return False
+        self.account.finished.add(case["case_id"])
+        self.account.num_before += 1
+        return True
+
+    def _say_what_is_skipped(self) -> None:
+        num_skipped = sum(gather(self.account.num_before))
         if num_skipped and is_first_process():
             logger.info("%d cases were finished before and are not run again", num_skipped)
 
+    def _run(self, cases: Sequence[Case]) -> None:
+        self.data_loader.cases = list(cases)
+        self.state.epoch_length = len(cases)
+        self._told: set[str] = set()
+        if cases:
+            with tqdm(total=len(cases), unit="case", disable=not is_first_process()) as self.bar:
+                super().run()
+
+    def _claim_and_read(self, case: Case) -> dict[str, Any] | None:
+        """What the network needs of a case; None while another process works on it."""
+        case_id = case["case_id"]
+        try:
+            owner = self.record.claim(case)
+        except OutputError:
+            raise
+        except InputError as error:
+            return {**case, "case": case, "refusal": str(error)}
+        if owner is not None:
+            if case_id not in self._told:
+                self._told.add(case_id)
+                logger.info("%s is waited for, %s works on it", case_id, owner)
+            return None
+        if self.record.is_finished(case):  # by another run, since this one began
+            self.record.release(case_id)
+            return {**case, "case": case, "finished": True}
+        mark = self.record.fingerprint(case)  # of the scan as it was before it was read
+        return {**self.dataset.prepare(case), "fingerprint": mark}
+
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
-        case_id = batchdata["case_id"]
+        case, output = batchdata["case"], {}
+        case_id = case["case_id"]
         self.bar.set_postfix_str(case_id)
-        reason = batchdata.get("failure")
+        if "refusal" in batchdata:
+            self.account.refused[case_id] = batchdata["refusal"]
+        elif "finished" in batchdata:
+            self.account.finished.add(case_id)
+        else:
+            output = self._infer(engine, batchdata)
+            self.record.release(case_id)
+        self.bar.update()
+        return output
+
+    def _infer(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
+        """Inference and results of one case, or its failure, on the disk and in the account."""
+        case, reason = batchdata["case"], batchdata.get("failure")
         output: dict[str, Any] = {}
         if reason is None:
             try:
                 output = super()._iteration(engine, batchdata)
             except Exception as error:  # one case must not end the others
+                stop = _link(error, OutputError)
+                if stop is not None:
+                    raise stop from error
                 reason = reason_of(error)
-        if reason is not None:
-            self.failures[case_id] = reason
-            write_failure(
-                self.output_dir / case_id, reason, case_id=case_id, path=batchdata["image"]
-            )
-        self.bar.update()
+        if reason is None:
+            self.account.finished.add(case["case_id"])
+        else:
+            self.account.failures[case["case_id"]] = reason
+            self.record.fail(case, reason)
         return output
+
+    def _conclude(self, own: Sequence[Case]) -> None:
+        """Bring the accounts of all processes together; the first one writes and says it."""
+        wait_for_others(watch=self._look_for_hung)
+        output_dir = self.record.output_dir
+        accounts = gather((self.account, self.account.lost(own, output_dir)))
+        if is_first_process():
+            damaged = self._write_tables([account for account, _ in accounts])
+        wait_for_others()  # whoever raises now takes nobody along who still writes
+        if is_first_process():
+            failed = {k: v for a, _ in accounts for k, v in {**a.failures, **a.refused}.items()}
+            self._raise(failed | damaged, [name for _, lost in accounts for name in lost])
+
+    def _write_tables(self, accounts: Sequence[Account]) -> dict[str, str]:
+        """`rejected.csv`, `summary.csv` and the merged file; gives the damaged files' reasons."""
+        record, cases = self.record, self.dataset.data
+        refused = {name: why for account in accounts for name, why in account.refused.items()}
+        rejected = cases.rejected if isinstance(cases, CaseList) else []
+        with record.claims.waiting(record.output_dir / ".summary"):
+            write_rejections(record.output_dir, cases, rejected, refused)
+            summary = write_summary(record.output_dir)
+            if self.merge is not None and any(record.output_dir.glob(f"*/{RESULT_NAME}")):
+                self.merge(record.output_dir)
+        logger.info("Results: %s", summary)
+        return {Path(each.path).name: each.reason for each in rejected if each.damaged}
+
+    def _raise(self, failures: Mapping[str, str], lost: Sequence[str]) -> None:
+        problems = []
+        if failures:
+            listed = "; ".join(f"{case}: {why}" for case, why in failures.items())
+            total = len(self.dataset.data) + sum(
+                each.damaged for each in getattr(self.dataset.data, "rejected", ())
+            )
+            problems.append(f"{len(failures)} of {total} cases failed: {listed}")
+        if lost:
+            problems.append(
+                f"every case must end as finished or failed, got neither for {', '.join(lost)}; "
+                f"look whether {self.record.output_dir} was changed meanwhile, and run again"
+            )
+        if problems:
+            raise InputError("; ".join(problems))
+
+    def _look_for_hung(self) -> None:
+        """End the waiting where another process has worked on one case for too long.
+
+        Raises:
+            InputError: Naming the process and the case.
+        """
+        for case in self.dataset.data:
+            owner = self.record.owner_of_case(case["case_id"])
+            if owner is not None and time.time() - owner.since > LONGEST_CASE_S:
+                msg = (
+                    f"a process must finish a case within {LONGEST_CASE_S / 3600:g} hours, got "
+                    f"{owner} still at {case['case_id']}; end it and run the same command again"
+                )
+                raise InputError(msg)
 
 
 def reason_of(error: BaseException) -> str:
     """The message a user can act on: the first `InputError` of a chain, else its first cause."""
+    link = _link(error, InputError)
+    if link is not None:
+        return str(link)
+    first = _chain(error)[-1]
+    return f"{type(first).__name__}: {first}"
+
+
+def _link(error: BaseException, kind: type[InputError]) -> InputError | None:
+    """The first error of a kind in a chain of causes."""
+    return next((link for link in _chain(error) if isinstance(link, kind)), None)
+
+
+def _chain(error: BaseException) -> list[BaseException]:
     chain = [error]
     while (deeper := chain[-1].__cause__ or chain[-1].__context__) is not None:
         chain.append(deeper)
-    for link in chain:
-        if isinstance(link, InputError):
-            return str(link)
-    first = chain[-1]
-    return f"{type(first).__name__}: {first}"
+    return chain

@@ -54,6 +54,8 @@ class EmbeddingInferer(AcceleratedInferer):
         InputError: If an argument is out of its range or the device cannot compute so.
     """
 
+    not_settings = ("windows_at_once", "progress")
+
     def __init__(
         self,
         *,

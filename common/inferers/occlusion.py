@@ -51,6 +51,8 @@ class OcclusionInferer(AcceleratedInferer):
         InputError: If an argument is out of its range or the device cannot compute so.
     """
 
+    not_settings = ("masks_at_once", "progress")
+
     def __init__(
         self,
         *,

@@ -57,6 +57,8 @@ class StreamingInferer(AcceleratedInferer):
         InputError: If a number is out of its range or the device cannot compute so.
     """
 
+    not_settings = ("windows_at_once", "progress")
+
     def __init__(
         self,
         *,

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import math
 import os
 import secrets
+import shutil
+import socket
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,9 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import InputError
+from ..errors import InputError, OutputError
 
 PARTIAL = ".partial-"
+_DAY_S = 86400.0
 _MENDABLE = {
     errno.EACCES,
     errno.EDQUOT,
@@ -46,10 +51,10 @@ def replacing(path: str | Path) -> Iterator[Path]:
         The path to write to. The block must create a file there.
 
     Raises:
-        InputError: If the place cannot be written (no permission, disk full, not a folder, ...).
+        OutputError: If the place cannot be written (no permission, disk full, not a folder, ...).
     """
     path = Path(path)
-    partial = path.with_name(f"{PARTIAL}{secrets.token_hex(4)}-{path.name}")
+    partial = partial_name(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield partial
@@ -59,11 +64,37 @@ def replacing(path: str | Path) -> Iterator[Path]:
     except OSError as error:
         _remove(partial)
         if _is_about(error, path, partial):
-            raise _unwritable(path, error) from error
+            raise unwritable(path, error) from error
         raise
     except BaseException:
         _remove(partial)
         raise
+
+
+def create_text(path: str | Path, text: str) -> bool:
+    """Make a file with its content in one step, for one process alone; False if it is there.
+
+    On file systems that know no links the content comes a moment after the file.
+
+    Raises:
+        OSError: If the place cannot be written.
+    """
+    path = Path(path)
+    draft = partial_name(path)
+    try:
+        draft.write_text(text, encoding="utf-8")
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return False
+        except OSError:
+            with path.open("x", encoding="utf-8") as file:
+                file.write(text)
+    except FileExistsError:
+        return False
+    finally:
+        _remove(draft)
+    return True
 
 
 def write_bytes(path: str | Path, content: bytes) -> None:
@@ -111,43 +142,98 @@ def plain(value: object, where: str = "value") -> Any:
     """
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
-    if value is None or isinstance(value, str | bool | int):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, str | Path):  # a path may hold bytes that are no text
+        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
     if isinstance(value, float):
-        if not math.isfinite(value):
-            msg = (
-                f"{where} must be a finite number, got {value}; "
-                "the input or the weights are broken, so nothing is written"
-            )
-            raise InputError(msg)
-        return value
-    if isinstance(value, Path):
-        return str(value)
+        return _finite(value, where)
     if isinstance(value, Mapping):
-        return {str(key): plain(inner, f"{where}.{key}") for key, inner in value.items()}
+        return {plain(str(key)): plain(inner, f"{where}.{key}") for key, inner in value.items()}
     if isinstance(value, Sequence):
         return [plain(inner, f"{where}[{index}]") for index, inner in enumerate(value)]
     msg = f"{where} must be a value that JSON can hold, got {type(value).__name__}"
     raise TypeError(msg)
 
 
+def _finite(value: float, where: str) -> float:
+    if not math.isfinite(value):
+        msg = (
+            f"{where} must be a finite number, got {value}; "
+            "the input or the weights are broken, so nothing is written"
+        )
+        raise InputError(msg)
+    return value
+
+
 def remove(path: str | Path) -> None:
     """Remove a file if it is there.
 
     Raises:
-        InputError: If it may not be removed.
+        OutputError: If it may not be removed.
     """
     path = Path(path)
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise _unwritable(path, error) from error
+        raise unwritable(path, error) from error
 
 
-def remove_partials(folder: str | Path) -> None:
-    """Remove what a killed run left half-written in ``folder``; nobody else may write there."""
+def move(source: str | Path, target: str | Path) -> None:
+    """Give a whole file its place; what stood there goes.
+
+    Raises:
+        OutputError: If the place cannot be written.
+    """
+    try:
+        Path(source).replace(target)
+        _sync(Path(target).parent)
+    except OSError as error:
+        raise unwritable(Path(target), error) from error
+
+
+def partial_name(path: str | Path) -> Path:
+    """A name beside ``path`` for what is not whole yet; it tells which process writes it."""
+    path = Path(path)
+    owner = f"{_host()}-{os.getpid()}"
+    return path.with_name(f"{PARTIAL}{owner}-{secrets.token_hex(4)}-{path.name}")
+
+
+def remove_partials(folder: str | Path, *, everybodys: bool = False) -> None:
+    """Remove what killed processes left half-written in ``folder``.
+
+    Args:
+        folder: Only what lies directly in it is looked at.
+        everybodys: Whether nobody else may be writing there; if not, only what dead processes of
+            this machine left goes, and what is older than a day.
+    """
     for leftover in Path(folder).glob(f"{PARTIAL}*"):
-        _remove(leftover)
+        if everybodys or _is_left_over(leftover):
+            _remove(leftover)
+
+
+def _is_left_over(partial: Path) -> bool:
+    host, process = partial.name.removeprefix(PARTIAL).split("-")[:2]
+    if host == _host() and process.isdecimal():
+        return not _lives(int(process))
+    with suppress(OSError):
+        return time.time() - partial.stat().st_mtime > _DAY_S
+    return False
+
+
+def _host() -> str:
+    """This machine in eight digits; names of machines may hold anything."""
+    return hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 def _render(value: Any, indent: str) -> str:
@@ -164,9 +250,10 @@ def _render(value: Any, indent: str) -> str:
     return json.dumps(value, ensure_ascii=False, allow_nan=False)
 
 
-def _unwritable(path: Path, error: OSError) -> InputError:
+def unwritable(path: Path, error: OSError) -> OutputError:
+    """The error that says why a place cannot be written, and what to do."""
     reason = os.strerror(error.errno) if error.errno else str(error)
-    return InputError(
+    return OutputError(
         f"output must be a place that can be written, got {path} ({reason}); "
         "choose another with `--output_dir`"
     )
@@ -201,4 +288,7 @@ def _sync(path: Path) -> None:
 
 def _remove(path: Path) -> None:
     with suppress(OSError):
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import numpy as np
 from ..case import Case
 from ..errors import InputError
 from ..volume import Volume
-from .atomic import plain, remove, remove_partials, write_json
+from .atomic import PARTIAL, move, plain, remove, write_json
 from .schema import (
     FAILURE_NAME,
     RESULT_NAME,
@@ -33,6 +33,8 @@ SYNTHETIC_NOTE = (
     "The weights are synthetic and never saw a patient: they show that the software runs and say "
     "nothing about a real one. " + NOTE
 )
+DRAFT_NAME = ".result.json"  # a result on its way
+_UP = ("", ".", "..")
 _SERIES_FACTS_ELSEWHERE = {"path", "format", "patient_id", "warnings"}
 
 
@@ -46,7 +48,7 @@ def describe_case(case: Case, volume: Volume) -> CaseRecord:
     facts = dict(volume.facts)
     return {
         "case_id": case["case_id"],
-        "path": str(case["image"]),
+        "path": source_of(case),
         "format": case["format"],
         "patient_id": case.get("patient_id") or facts.get("patient_id"),
         "input": {
@@ -60,6 +62,25 @@ def describe_case(case: Case, volume: Volume) -> CaseRecord:
         },
         "warnings": [str(sentence) for sentence in facts.get("warnings", ())],
     }
+
+
+def source_of(case: Case) -> str:
+    """What a case was read from: the absolute path of a file or folder that is there, or a name."""
+    path = Path(case["image"])
+    return str(path.absolute() if path.exists() else case["image"])
+
+
+def source_of_folder(folder: str | Path) -> str:
+    """What the result or failure in a case's folder was read from; empty where there is none."""
+    for name, keys in ((RESULT_NAME, ("case", "path")), (FAILURE_NAME, ("path",))):
+        try:
+            found = json.loads((Path(folder) / name).read_text(encoding="utf-8"))
+            for key in keys:
+                found = found[key]
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        return str(found)
+    return ""
 
 
 def axcodes(affine: Any) -> str:
@@ -164,12 +185,19 @@ def fingerprint(*, case: Case, weights_sha256: str, settings: Mapping[str, Any])
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def write_case_result(folder: str | Path, result: CaseResult) -> Path:
-    """Write `result.json`, the last file of a finished case; an earlier failure is forgotten.
+def write_case_result(
+    folder: str | Path, result: CaseResult, *, draft: str | Path | None = None
+) -> Path:
+    """Write `result.json`, the last file of a finished case.
+
+    What an earlier run left in the folder goes first: its result with the files that belong to it,
+    or its failure. Files that no run has written stay.
 
     Args:
         folder: `output_dir/<case_id>`; made where missing.
         result: From `case_result`.
+        draft: Where the files beside it were written, on the same disk; they are moved to
+            ``folder``. By default they are there already.
 
     Returns:
         Path of `result.json`.
@@ -179,15 +207,17 @@ def write_case_result(folder: str | Path, result: CaseResult) -> Path:
         ValueError: If the result breaks the schema or one of its files is not there.
     """
     folder = Path(folder)
+    draft = folder if draft is None else Path(draft)
     checked = plain(result, "result")
     check_case_result(checked)
-    absent = [name for name in checked["files"] if not (folder / name).exists()]
+    absent = [name for name in checked["files"] if not (draft / name).exists()]
     if absent:
-        msg = f"files of a finished case must exist in {folder}, got none of: {', '.join(absent)}"
+        msg = f"files of a finished case must exist in {draft}, got none of: {', '.join(absent)}"
         raise ValueError(msg)
-    remove_partials(folder)
-    remove(folder / FAILURE_NAME)
-    write_json(folder / RESULT_NAME, checked)
+    write_json(draft / DRAFT_NAME, checked)  # from here on a killed run has said what it moves
+    forget(folder, keep=checked["files"] if draft == folder else ())
+    for name in (*checked["files"], DRAFT_NAME):
+        move(draft / name, folder / (RESULT_NAME if name == DRAFT_NAME else name))
     return folder / RESULT_NAME
 
 
@@ -199,9 +229,9 @@ def write_failure(
     path: str | Path = "",
     status: Literal["failed", "rejected"] = "failed",
 ) -> Path:
-    """Write down why a case has no result; an earlier result of it is removed.
+    """Write down why a case has no result; an earlier result goes, with the files beside it.
 
-    A program that reads `result.json` must not take an older run's result for this one's.
+    Whoever reads the folder must not take an older run's result or picture for this one's.
 
     Args:
         folder: `output_dir/<case_id>`; made where missing.
@@ -225,10 +255,38 @@ def write_failure(
         "reason": " ".join(reason.split()),
         "written_at": _now(),
     }
-    remove_partials(folder)
-    remove(folder / RESULT_NAME)
+    forget(folder)
     write_json(folder / FAILURE_NAME, failure)
     return folder / FAILURE_NAME
+
+
+def forget(folder: str | Path, *, keep: Collection[str] = ()) -> None:
+    """Remove what earlier runs left of a case: results, failures, what they were writing.
+
+    Args:
+        folder: `output_dir/<case_id>`; nobody else may be writing there.
+        keep: Names of files that stay.
+
+    Raises:
+        OutputError: If a file may not be removed.
+    """
+    folder = Path(folder)
+    results = [folder / RESULT_NAME, folder / FAILURE_NAME]
+    results += [left for left in folder.glob(f"{PARTIAL}*/{DRAFT_NAME}") if DRAFT_NAME not in keep]
+    named = {name for path in results for name in _files_of(path)}
+    remove(folder / RESULT_NAME)  # first: what stands beside it is about to go
+    for name in named - set(keep):
+        remove(folder / name)
+    remove(folder / FAILURE_NAME)
+
+
+def _files_of(path: Path) -> list[str]:
+    """Names of the files that belong to a result, if it can be read; never a path elsewhere."""
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [name for name in names if isinstance(name, str) and Path(name).name == name not in _UP]
 
 
 def read_case_result(path: str | Path, *, needs: str, hint: str) -> CaseResult:

@@ -37,7 +37,6 @@ from .schema import RESULT_NAME, CaseResult
 TABLE_NAME = "embeddings.parquet"
 MADE_BY = b"ct_bundles"
 """Key of the file's metadata that says what made the embeddings, as JSON."""
-_NOT_OF_THE_NUMBERS = ("figures", "keep_windows")  # settings that leave an embedding as it is
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,7 @@ def read_results(output_dir: str | Path) -> EmbeddingTable:
 
 def made_by(record: CaseResult) -> dict[str, Any]:
     """What decides the numbers of an embedding, as its result says."""
-    settings = {k: v for k, v in record["settings"].items() if k not in _NOT_OF_THE_NUMBERS}
+    settings = {k: v for k, v in record["settings"].items() if k != "postprocessing"}
     return {
         "bundle": record["bundle"],
         "weights": record["weights"],

@@ -1,55 +1,85 @@
-"""What all cases of one run share: where results go, and what made them."""
+"""What all cases of one run share: where results go, who works on a case, and what made them."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..card import Card
-from ..case import Case, CaseList, Rejection
+from ..case import Case
 from ..errors import InputError
-from ..naming import unique_names
-from ..parallel import is_first_process, own_share
+from .atomic import partial_name, remove_partials, unwritable
 from .case_result import (
     case_result,
     fingerprint,
     is_finished,
+    source_of,
+    source_of_folder,
     write_case_result,
     write_failure,
 )
+from .claims import Claims, Owner, owner_of
+from .places import own_folder, results_dir
 from .schema import BundleRecord, CaseRecord
 
+CLAIM_NAME = ".claim"
 
-@dataclass(frozen=True)
+
+@dataclass
 class RunRecord:
     """One run of one bundle.
 
     Attributes:
         output_dir: Holds a folder per case and `summary.csv`.
+        owner: Whose results the folder holds: the bundle, with the stage if any.
         bundle: Name and version.
         card: The weights' card.
         device: Where the network runs.
         precision: `fp32` or `bf16`, as used.
         backend: What executes the network.
-        settings: Whatever else decides what the results hold.
+        settings: Whatever else decides what the results hold; the engine adds those of its parts.
+        claims: The cases that this process works on.
     """
 
     output_dir: Path
+    owner: str
     bundle: BundleRecord
     card: Card
     device: torch.device
     precision: str
     backend: str
-    settings: Mapping[str, Any]
+    settings: dict[str, Any]
+    claims: Claims = field(default_factory=Claims)
+    _drafts: dict[str, Path] = field(default_factory=dict)
+
+    def open(self) -> None:
+        """Make the output folder this bundle's, before the first case.
+
+        Raises:
+            OutputError: If it cannot be made or written.
+            InputError: If another bundle has taken it since this run was put together.
+        """
+        own_folder(self.output_dir, self.owner)
 
     def folder(self, case_id: str) -> Path:
         """The folder of one case."""
         return self.output_dir / case_id
+
+    def draft(self, case_id: str) -> Path:
+        """Where a case's files are written; they reach its folder together, by `finish`."""
+        if case_id not in self._drafts:
+            draft = partial_name(self.folder(case_id) / "result")
+            try:
+                draft.mkdir(parents=True)
+            except OSError as error:
+                raise unwritable(draft, error) from error
+            self._drafts[case_id] = draft
+        return self._drafts[case_id]
 
     def fingerprint(self, case: Case) -> str:
         """Changes with the input, the weights and everything else that decides the result."""
@@ -66,6 +96,53 @@ class RunRecord:
             },
         )
 
+    def is_finished(self, case: Case) -> bool:
+        """Whether a whole result of this scan, made in the same way, is there."""
+        return is_finished(self.folder(case["case_id"]), self.fingerprint(case))
+
+    def claim(self, case: Case) -> Owner | None:
+        """Make a case this process's own.
+
+        Returns:
+            None once it is; whoever works on it otherwise.
+
+        Raises:
+            InputError: If the folder of that name holds the result of another scan.
+            OutputError: If the folder cannot be written.
+        """
+        folder, source = self.folder(case["case_id"]), source_of(case)
+        claim = folder / CLAIM_NAME
+        taken = self.claims.take(claim, about=source)
+        owner = None if taken else owner_of(claim)
+        others = source_of_folder(folder) if owner is None else owner.about
+        if others not in ("", source):
+            self.claims.release(claim)
+            msg = (
+                f"case {case['case_id']} must have a folder of its own, got {folder} with the "
+                f"result of another scan, {others}; choose another `--output_dir`, or name the "
+                "scans in a list with a column case_id"
+            )
+            raise InputError(msg)
+        return None if taken else owner or Owner("another machine", 0, "")
+
+    def release(self, case_id: str) -> None:
+        """Give a case up; what was written of it and is not finished goes."""
+        folder = self.folder(case_id)
+        self._drafts.pop(case_id, None)
+        remove_partials(folder, everybodys=True)
+        self.claims.release(folder / CLAIM_NAME)
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+    def release_all(self) -> None:
+        """Give up every case that this process still has."""
+        for claim in self.claims.held():
+            self.release(claim.parent.name)
+
+    def owner_of_case(self, case_id: str) -> Owner | None:
+        """Who works on a case, if anybody."""
+        return owner_of(self.folder(case_id) / CLAIM_NAME)
+
     def finish(
         self,
         data: Mapping[str, Any],
@@ -76,14 +153,15 @@ class RunRecord:
         files: Sequence[str],
         write_s: float,
     ) -> None:
-        """Write a case's `result.json`, once everything beside it is there.
+        """Give a case's files their place, `result.json` last.
 
         Args:
-            data: What a case has gathered: `case`, `read_preprocess_s` and `pred.inference_s`.
+            data: What a case has gathered: `case`, `fingerprint` of the scan before it was read,
+                `read_preprocess_s` and `pred.inference_s`.
             case: From `describe_case`.
             outputs: Of the task.
             definitions: One sentence with unit, range and frame per output.
-            files: Names of the files beside it.
+            files: Names of the files in the case's `draft`.
             write_s: Seconds that they took.
         """
         result = case_result(
@@ -100,11 +178,18 @@ class RunRecord:
             },
             outputs=outputs,
             definitions=definitions,
-            fingerprint=self.fingerprint(data["case"]),
+            fingerprint=data["fingerprint"],
             settings=self.settings,
             files=files,
         )
-        write_case_result(self.folder(case["case_id"]), result)
+        case_id = case["case_id"]
+        write_case_result(self.folder(case_id), result, draft=self.draft(case_id))
+
+    def fail(self, case: Case, reason: str) -> None:
+        """Write down why a case has no result."""
+        write_failure(
+            self.folder(case["case_id"]), reason, case_id=case["case_id"], path=source_of(case)
+        )
 
     def device_name(self) -> str:
         """`cpu`, or the GPU by its name."""
@@ -121,80 +206,36 @@ def start_record(
     device: torch.device | str,
     precision: str,
     backend: str,
+    stage: str = "",
     **settings: Any,
 ) -> RunRecord:
-    """Gather what a run's results repeat, and make the output folder.
+    """Gather what a run's results repeat; nothing is written yet.
 
     Args:
-        output_dir: Made where missing.
+        output_dir: Where results go; see `results_dir` for what happens if another bundle's are
+            there.
         bundle_root: Its `configs/metadata.json` gives name and version.
         card: The weights' card.
         device: Where the network runs.
         precision: As used, not `auto`.
         backend: What executes the network.
-        settings: Whatever else decides what the results hold.
+        stage: What is run of a bundle that leaves several kinds of results, such as `saliency`.
+        settings: What else results shall repeat, such as the name of a preset.
 
     Raises:
-        InputError: If the folder cannot be made.
+        InputError: If ``output_dir`` is empty.
     """
     metadata = Path(bundle_root) / "configs" / "metadata.json"
     version = json.loads(metadata.read_text(encoding="utf-8"))["version"]
-    try:
-        Path(output_dir).mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        msg = (
-            f"output_dir must be a folder that can be written, got {output_dir} "
-            f"({error.strerror}); name another"
-        )
-        raise InputError(msg) from error
+    bundle = str(card.content["bundle"])
+    owner = f"{bundle}_{stage}" if stage else bundle
     return RunRecord(
-        output_dir=Path(output_dir),
-        bundle={"name": str(card.content["bundle"]), "version": str(version)},
+        output_dir=results_dir(output_dir, owner),
+        owner=owner,
+        bundle={"name": bundle, "version": str(version)},
         card=card,
         device=torch.device(device),
         precision=precision,
         backend=backend,
-        settings=settings,
+        settings=dict(settings),
     )
-
-
-def unfinished_cases(cases: Sequence[Case], *, record: RunRecord) -> list[Case]:
-    """This process's share of the cases that have no finished result of the same run settings.
-
-    Rejected volumes, if the list knows of any, are written down beside the results. What an earlier
-    run left in the folder for cases that are not in this one's list stays, in `summary.csv` too.
-    """
-    if is_first_process() and isinstance(cases, CaseList):
-        _write_rejections(cases, record)
-    return [
-        case
-        for case in own_share(cases)
-        if not is_finished(record.folder(case["case_id"]), record.fingerprint(case))
-    ]
-
-
-def _write_rejections(cases: CaseList, record: RunRecord) -> None:
-    """One folder per rejected volume, named by as much of its path as tells it from all others.
-
-    A damaged scan has the name that it will have as a case once it is mended.
-    """
-    taken = [[case["case_id"]] for case in cases]
-    rejected = [rejection for rejection in cases.rejected if rejection.is_volume]
-    wanted = [_longer_and_longer(rejection) for rejection in rejected]
-    names = unique_names([*taken, *wanted])[len(taken) :]
-    for name, rejection in zip(names, rejected, strict=True):
-        write_failure(
-            record.folder(name),
-            rejection.reason,
-            path=rejection.path,
-            status="failed" if rejection.damaged else "rejected",
-        )
-
-
-def _longer_and_longer(rejection: Rejection) -> list[str]:
-    """Names for a rejected file, from its own alone to its whole path."""
-    path = Path(rejection.path)
-    if rejection.damaged:
-        path = Path(rejection.path.removesuffix(".gz")).with_suffix("")
-    parts = [part for part in path.parts if part != path.anchor]
-    return ["_".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]

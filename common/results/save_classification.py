@@ -45,7 +45,7 @@ class SaveClassificationd(Transform):
         """Write the case's folder; `data` goes through unchanged."""
         start = time.perf_counter()
         record, card, volume, pred = self.record, self.record.card, data["volume"], data["pred"]
-        folder = record.folder(data["case_id"])
+        folder = record.draft(data["case_id"])
         probabilities = torch.sigmoid(pred["logits"][0].float()).cpu().numpy()
         relevance = pred["relevance"][0].float().cpu().numpy() if "relevance" in pred else None
         outputs = classification_outputs(

@@ -59,7 +59,7 @@ class SaveEmbeddingd(Transform):
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Write the case's folder; `data` goes through unchanged."""
         start = time.perf_counter()
-        pred, folder = data["pred"], self.record.folder(data["case_id"])
+        pred, folder = data["pred"], self.record.draft(data["case_id"])
         outputs = embedding_outputs(pred)
         case = describe_case(data["case"], data["volume"])
         affine = np.asarray(data["image"].affine.cpu(), dtype=np.float64)

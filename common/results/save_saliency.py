@@ -60,7 +60,7 @@ class SaveSaliencyd(Transform):
         """Write the case's folder; `data` goes through unchanged."""
         start = time.perf_counter()
         saliency: NDArray[np.float32] = data["pred"]["saliency"]
-        folder, volume = self.record.folder(data["case_id"]), data["volume"]
+        folder, volume = self.record.draft(data["case_id"]), data["volume"]
         affine = np.asarray(data["image"].affine.cpu(), dtype=np.float64)
         # A frame of zeros, so that nothing outside of what was seen has a saliency.
         padded = CosineMap(

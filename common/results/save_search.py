@@ -64,7 +64,7 @@ class SaveSearchd(Transform):
     def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
         """Write the case's folder; `data` goes through unchanged."""
         start = time.perf_counter()
-        pred, folder = data["pred"], self.record.folder(data["case_id"])
+        pred, folder = data["pred"], self.record.draft(data["case_id"])
         found: CosineMap = pred["map"]
         affine = np.asarray(data["image"].affine.cpu(), dtype=np.float64)
         place_mm = points_to_world_mm(pred["point_voxel"], affine)

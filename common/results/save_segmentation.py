@@ -61,6 +61,8 @@ class SaveSegmentationd(Transform):
         InputError: If a structure is none of the card's labels, or the size is below 0.
     """
 
+    not_settings = ("names", "one_piece")  # the card says both
+
     def __init__(
         self,
         *,
@@ -85,7 +87,7 @@ class SaveSegmentationd(Transform):
         """Write the case's folder; `data` goes through unchanged."""
         start = time.perf_counter()
         record, volume = self.record, data["volume"]
-        folder = record.folder(data["case_id"])
+        folder = record.draft(data["case_id"])
         labels = self._on_input_grid(data)
         table = measure_structures(labels, volume, self.names)
         outputs = segmentation_outputs(table)

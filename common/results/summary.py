@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ..naming import natural_order
+from ..tables.csv_table import harmless
 from .atomic import remove_partials, write_text
+from .rejections import read_rejections
 from .schema import FAILURE_NAME, RESULT_NAME, check_case_result
 
 SUMMARY_NAME = "summary.csv"
@@ -30,7 +32,8 @@ def write_summary(output_dir: str | Path) -> Path:
     (reading to writing). A cell is empty where a case has no such value.
 
     Args:
-        output_dir: Holds a folder per case with `result.json` or `failure.json`.
+        output_dir: Holds a folder per case with `result.json` or `failure.json`, and
+            `rejected.csv` where files were rejected.
 
     Returns:
         Path of `summary.csv`.
@@ -46,6 +49,7 @@ def write_summary(output_dir: str | Path) -> Path:
     scores = [column for column in inner if not column.endswith(" positive")]
     decisions = [column for column in inner if column.endswith(" positive")]
     text = io.StringIO()
+    rows = [{column: harmless(value) for column, value in row.items()} for row in rows]
     table = csv.DictWriter(
         text, [*_FIRST, *scores, *decisions, *_LAST], restval="", lineterminator="\n"
     )
@@ -58,7 +62,7 @@ def write_summary(output_dir: str | Path) -> Path:
 
 
 def read_rows(output_dir: str | Path) -> list[dict[str, Any]]:
-    """One row per case below ``output_dir``, in natural order of the case's name.
+    """One row per case below ``output_dir`` and per rejected file, in natural order of the name.
 
     A `result.json` that cannot be read is a row with status `failed`, never an exception.
     """
@@ -66,6 +70,7 @@ def read_rows(output_dir: str | Path) -> list[dict[str, Any]]:
         path for name in (RESULT_NAME, FAILURE_NAME) for path in Path(output_dir).glob(f"*/{name}")
     ]
     rows = [_row(path) for path in found]
+    rows += [{key: row[key] for key in _FIRST} for row in read_rejections(Path(output_dir))]
     return sorted(rows, key=lambda row: natural_order(row["case_id"]))
 
 

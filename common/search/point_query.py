@@ -51,6 +51,10 @@ class PointQuery:
         """`(3,)` on the network's grid, with fraction; 0 is the first voxel's centre."""
         return points_to_voxel(self.point_world_mm, self.image.affine)
 
+    def settings(self) -> dict[str, Any]:
+        """What of a query decides the results of a search."""
+        return self.facts
+
     @property
     def facts(self) -> dict[str, Any]:
         """What a result repeats about the query; changes with the scan's file and the point."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from ..errors import InputError
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
+FORMULA = tuple("=+-@\t\r")  # a text that begins so is run by spreadsheets
 LONGEST_CELL = 1 << 24  # reports are longer than the csv module's default limit allows
 csv.field_size_limit(LONGEST_CELL)
 
@@ -97,3 +98,8 @@ def numbers(text: str, *, count: int, name: str) -> tuple[float, ...]:
         msg = f"{name} must hold {count} numbers, got {text!r}; correct the table"
         raise InputError(msg)
     return found
+
+
+def harmless(cell: object) -> object:
+    """A cell that no spreadsheet takes for a formula; numbers stay numbers."""
+    return f"'{cell}" if isinstance(cell, str) and cell[:1] in FORMULA else cell

@@ -1,19 +1,20 @@
 import csv
 import json
 import logging
+import shutil
+import threading
+import time
 
 import pytest
 import torch
 
 from common.case import CaseList, Rejection
-from common.engines.case_evaluator import (
-    CaseDataset,
-    CaseEvaluator,
-    CaseLoader,
-    one_case,
-    reason_of,
-)
-from common.errors import InputError
+from common.engines import case_evaluator
+from common.engines.case_evaluator import CaseDataset, CaseEvaluator, reason_of
+from common.errors import InputError, OutputError
+from common.results.case_result import describe_case
+
+FULL = "output must be a place"
 
 
 def cases(*names):
@@ -32,32 +33,41 @@ def write(data):
     """Saving that fails for cases named so."""
     if data["case_id"].startswith("unlucky"):
         return 1 / 0
+    if data["case_id"].startswith("full"):
+        raise RuntimeError(data["case_id"]) from OutputError(FULL)
     return data
 
 
 @pytest.fixture
-def evaluate(tmp_path):
+def evaluate(begin, tmp_path, small_volume):
+    """Run cases; `evaluate.done` are those that were saved, in order."""
     done = []
 
-    def network(image):
-        return image * 2
-
-    def save(data):
-        done.append(write(data)["case_id"])
-        return data
-
-    def run(listed, *, pending=None, num_workers=1, merge=None):
+    def run(listed, *, num_workers=1, merge=None, save=lambda _data: None):
         done.clear()
-        dataset = CaseDataset(listed if pending is None else pending, prepare)
+        record = begin(output_dir=tmp_path)
+
+        def keep(data):
+            case_id = write(data)["case_id"]
+            save(data)
+            (record.draft(case_id) / "figure.png").write_text("drawn")
+            record.finish(
+                {**data, "pred": {"inference_s": 0.1}},
+                case=describe_case(data["case"], small_volume),
+                outputs={}, definitions={}, files=["figure.png"], write_s=0.1,
+            )  # fmt: skip
+            done.append(case_id)
+            return data
+
         engine = CaseEvaluator(
-            output_dir=tmp_path,
-            cases=listed,
+            record=record,
+            dataset=CaseDataset(listed, prepare),
+            num_workers=num_workers,
             merge=merge,
             device="cpu",
-            val_data_loader=CaseLoader(dataset, num_workers=num_workers),
             network=torch.nn.Identity(),
-            inferer=lambda inputs, net: network(inputs),
-            postprocessing=save,
+            inferer=lambda inputs, _network: inputs * 2,
+            postprocessing=keep,
         )
         try:
             engine.run()
@@ -80,10 +90,9 @@ def test_cases_are_run_in_order(evaluate, num_workers):
 
 def test_what_is_finished_is_merged_once_whether_or_not_others_failed(evaluate, tmp_path):
     merged = []
-    evaluate(cases("a"), merge=merged.append)
-    assert merged == []  # nothing is finished: these cases write no result
-    (tmp_path / "a").mkdir(exist_ok=True)
-    (tmp_path / "a" / "result.json").write_text("{}")
+    with pytest.raises(InputError, match="1 of 1 cases failed"):
+        evaluate(cases("unlucky"), merge=merged.append)
+    assert merged == []  # nothing is finished
     with pytest.raises(InputError, match="1 of 2 cases failed"):
         evaluate(cases("b", "unlucky"), merge=merged.append)
     assert merged == [tmp_path]
@@ -98,19 +107,105 @@ def test_a_failing_case_is_written_down_and_the_others_go_on(evaluate, tmp_path,
         "2 of 5 cases failed: unreadable: unreadable.nii must be a CT, got a poem; give another; "
         "unlucky: ZeroDivisionError: division by zero"
     )
-    assert summary(tmp_path) == {
+    failed = {name: row for name, row in summary(tmp_path).items() if row[0] == "failed"}
+    assert failed == {
         "unlucky": ("failed", "ZeroDivisionError: division by zero"),
         "unreadable": ("failed", "unreadable.nii must be a CT, got a poem; give another"),
     }
     failure = json.loads((tmp_path / "unreadable" / "failure.json").read_text())
     assert failure["path"] == "unreadable.nii"
+    failure = json.loads((tmp_path / "unlucky" / "failure.json").read_text())
+    assert failure["path"] == "unlucky.nii"  # not the tensor that was made of it
 
 
 def test_nothing_left_to_do_is_no_error(evaluate, tmp_path, caplog):
+    evaluate(cases("a", "b"))
     with caplog.at_level(logging.INFO):
-        evaluate(cases("a", "b"), pending=[])
+        evaluate(cases("a", "b"))
+    assert evaluate.done == []
     assert "2 cases were finished before and are not run again" in caplog.text
     assert (tmp_path / "summary.csv").is_file()
+
+
+def test_a_change_of_any_setting_runs_a_case_again(evaluate, monkeypatch):
+    evaluate(cases("a"))
+    made = case_evaluator.settings_of
+    monkeypatch.setattr(case_evaluator, "settings_of", lambda part: [made(part), "stricter"])
+    evaluate(cases("a"))
+    assert evaluate.done == ["a"]
+
+
+def test_a_place_that_cannot_be_written_ends_the_run_at_once(evaluate, tmp_path):
+    with pytest.raises(OutputError, match="output must be a place"):
+        evaluate(cases("a", "full", "b"))
+    assert evaluate.done == ["a"]
+    assert not list(tmp_path.rglob("failure.json"))
+    assert not list(tmp_path.rglob(".claim"))
+
+
+def test_results_that_vanish_meanwhile_are_named(evaluate, tmp_path):
+    def vanish(data):
+        if data["case_id"] == "c":
+            shutil.rmtree(tmp_path / "a")
+
+    with pytest.raises(InputError, match=r"every case must end .* got neither for a; look"):
+        evaluate(cases("a", "b", "c"), save=vanish)
+
+
+def test_two_runs_share_the_cases_and_both_wait_for_all(evaluate, tmp_path, begin, caplog):
+    caplog.set_level(logging.INFO)
+    other, (case,) = begin(output_dir=tmp_path), cases("b")
+    other.open()
+    assert other.claim(case) is None
+
+    def give_up():
+        while sorted(path.parent.name for path in tmp_path.glob("*/result.json")) != ["a", "c"]:
+            time.sleep(0.01)
+        other.release("b")
+
+    thread = threading.Thread(target=give_up)
+    thread.start()
+    evaluate(cases("a", "b", "c"))
+    thread.join()
+    assert evaluate.done == ["a", "c", "b"]
+    assert "b is waited for, process" in caplog.text
+
+
+def test_what_another_run_finishes_meanwhile_is_not_run_again(evaluate, monkeypatch):
+    evaluate(cases("a"))
+    monkeypatch.setattr(CaseEvaluator, "_was_finished", lambda *_: False)  # as it was before
+    evaluate(cases("a"))
+    assert evaluate.done == []
+
+
+def test_another_scan_of_one_name_fails_and_takes_nothing_along(evaluate, tmp_path):
+    for folder in ("one", "two"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "s.nii").write_text(folder)
+    first, second = (
+        {**cases("s")[0], "image": str(tmp_path / folder / "s.nii")} for folder in ("one", "two")
+    )
+    evaluate([first])
+    before = (tmp_path / "s" / "result.json").read_bytes()
+    with pytest.raises(InputError, match=r"1 of 1 cases failed: s: case s must have a folder"):
+        evaluate([second])
+    assert (tmp_path / "s" / "result.json").read_bytes() == before
+    with (tmp_path / "summary.csv").open() as file:
+        assert [row["status"] for row in csv.DictReader(file)] == ["finished", "failed"]
+
+
+def test_a_process_that_hangs_is_named(begin, tmp_path, monkeypatch):
+    record, listed = begin(output_dir=tmp_path), cases("a", "b")
+    engine = CaseEvaluator(
+        record=record, dataset=CaseDataset(listed, prepare), device="cpu",
+        network=torch.nn.Identity(), inferer=lambda inputs, _network: inputs,
+    )  # fmt: skip
+    record.open()
+    assert record.claim(listed[1]) is None
+    engine._look_for_hung()
+    monkeypatch.setattr(case_evaluator, "LONGEST_CASE_S", -1.0)
+    with pytest.raises(InputError, match=r"finish a case within .* still at b; end it and run"):
+        engine._look_for_hung()
 
 
 def test_damaged_files_that_were_left_out_fail_the_run(evaluate):
@@ -133,18 +228,6 @@ def test_interrupt_is_not_taken_for_a_failing_case(evaluate, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         evaluate(cases("a", "b"))
     assert not list(tmp_path.rglob("failure.json"))
-
-
-def test_collating_one_case_adds_a_batch_axis_to_tensors_alone():
-    batch = one_case([{"image": torch.zeros(1, 4), "case_id": "a", "files": ["x", "y"]}])
-    assert batch["image"].shape == (1, 1, 4)
-    assert batch["files"] == ["x", "y"]
-
-
-@pytest.mark.parametrize("num_workers", [-1, 1.5, "two"])
-def test_number_of_workers_is_checked(num_workers):
-    with pytest.raises(InputError, match="num_workers must be 0 or more, got"):
-        CaseLoader(CaseDataset(cases("a"), prepare), num_workers=num_workers)
 
 
 def raised(*chain):

@@ -1,29 +1,17 @@
 """Plain, small stand-ins for what an inference run hands to the results."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from common.results.case_result import case_result, describe_case
 from common.results.classification import CLASSIFICATION_DEFINITIONS, classification_outputs
-from common.results.run_record import RunRecord, start_record
 from common.results.schema import CaseResult
 from common.volume import Volume
 
 LABELS = ["Lung nodule", "Pleural effusion"]
-
-
-@pytest.fixture
-def small_volume() -> Volume:
-    """A 4 x 5 x 6 scan in LPS, 2 x 1 x 3 mm, stored as int16 with intercept -1024."""
-    voxels = np.arange(4 * 5 * 6, dtype=np.int16).reshape(4, 5, 6)
-    affine = np.diag([-2.0, -1.0, 3.0, 1.0])
-    facts = {"series_uid": "1.2.3", "patient_id": "P7", "warnings": ["spacing from positions"]}
-    return Volume(voxels, affine, intercept=-1024.0, facts=facts)
 
 
 @pytest.fixture
@@ -72,18 +60,3 @@ def make_result(small_volume: Volume) -> Callable[..., CaseResult]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "out" / "case_1"
-
-
-@pytest.fixture
-def begin(tmp_path: Path, tiny_card: Any) -> Callable[..., RunRecord]:
-    """Begin a run; settings can be changed by keyword."""
-    configs = tmp_path / "bundle" / "configs"
-    configs.mkdir(parents=True)
-    (configs / "metadata.json").write_text(json.dumps({"version": "1.2.3"}))
-
-    def run(**changes: Any) -> RunRecord:
-        settings = {"card": tiny_card, "device": "cpu", "precision": "fp32", "backend": "eager"}
-        settings["output_dir"] = tmp_path / "out"
-        return start_record(**{**settings, **changes}, bundle_root=tmp_path / "bundle")
-
-    return run

@@ -1,11 +1,17 @@
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 
-from common.case import CaseList, Rejection
-from common.errors import InputError
-from common.results.run_record import unfinished_cases
+from common.errors import InputError, OutputError
+from common.results.case_result import describe_case
+from common.results.claims import owner_of
+from common.results.run_record import CLAIM_NAME
+
+FINISHED = {"outputs": {}, "definitions": {}, "write_s": 0.1}
 
 
 @pytest.fixture
@@ -14,18 +20,37 @@ def case(tmp_path):
     return {"case_id": "scan", "image": str(tmp_path / "scan.nii"), "format": "nifti"}
 
 
-def statuses(folder):
-    found = {}
-    for path in folder.glob("*/failure.json"):
-        content = json.loads(path.read_text())
-        found[path.parent.name] = (content["status"], content["reason"])
-    return found
+@pytest.fixture
+def finish(small_volume):
+    """Run a case that leaves the files given."""
+
+    def run(record, case, files=()):
+        assert record.claim(case) is None
+        for name in files:
+            (record.draft(case["case_id"]) / name).write_text(name)
+        data = {
+            "case": case,
+            "fingerprint": record.fingerprint(case),
+            "read_preprocess_s": 0.1,
+            "pred": {"inference_s": 0.1},
+        }
+        described = describe_case(case, small_volume)
+        record.finish(data, case=described, files=list(files), **FINISHED)
+        record.release(case["case_id"])
+
+    return run
 
 
-def test_record_makes_the_folder_and_knows_the_version(begin, tmp_path):
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_record_knows_the_version_and_writes_nothing_before_it_is_opened(begin, tmp_path):
     record = begin()
     assert record.bundle == {"name": "ct_scroll", "version": "1.2.3"}
     assert record.folder("a") == tmp_path / "out" / "a"
+    assert not (tmp_path / "out").exists()
+    record.open()
     assert (tmp_path / "out").is_dir()
     assert record.device_name() == "cpu"
 
@@ -51,52 +76,116 @@ def test_fingerprint_changes_with_the_file(begin, case, tmp_path):
 
 def test_file_in_the_way_is_refused(begin, tmp_path):
     (tmp_path / "taken").write_text("")
-    with pytest.raises(InputError, match=r"output_dir must be a folder .*taken.*; name another"):
-        begin(output_dir=tmp_path / "taken")
+    with pytest.raises(OutputError, match=r"output must be a place .*taken .*`--output_dir`"):
+        begin(output_dir=tmp_path / "taken").open()
 
 
-def test_all_cases_are_unfinished_at_first(begin, case):
-    assert unfinished_cases([case], record=begin()) == [case]
+@pytest.mark.parametrize("nothing", ["", "  "])
+def test_no_folder_is_not_the_current_one(begin, nothing):
+    with pytest.raises(InputError, match="output_dir must name a folder, got nothing; give one"):
+        begin(output_dir=nothing)
 
 
-def test_each_process_has_its_share(begin, case, monkeypatch):
-    monkeypatch.setattr("common.parallel.idist.get_world_size", lambda: 2)
-    monkeypatch.setattr("common.parallel.idist.get_rank", lambda: 1)
-    listed = [{**case, "case_id": name} for name in "abcd"]
-    assert [one["case_id"] for one in unfinished_cases(listed, record=begin())] == ["b", "d"]
+def test_a_case_is_finished_once_its_result_has_its_place(begin, case, finish, tmp_path):
+    record = begin()
+    assert not record.is_finished(case)
+    finish(record, case, ["figure.png"])
+    assert record.is_finished(case)
+    assert names(tmp_path / "out" / "scan") == ["figure.png", "result.json"]
 
 
-def test_rejected_files_are_written_down(begin, case, tmp_path):
-    rejected = [Rejection("in/mask.nii.gz", "a mask"), Rejection("in/b.nii.gz", "torn", True)]
-    unfinished_cases(CaseList([case], rejected), record=begin())
-    assert statuses(tmp_path / "out") == {
-        "mask.nii.gz": ("rejected", "a mask"),
-        "b": ("failed", "torn"),
-    }
+def test_a_folder_holds_what_its_last_run_wrote(begin, case, finish, tmp_path):
+    finish(begin(), case, ["figure.png", "attention.npz"])
+    (tmp_path / "out" / "scan" / "my notes.txt").write_text("mine")
+    finish(begin(), case, ["figure.png"])
+    assert names(tmp_path / "out" / "scan") == ["figure.png", "my notes.txt", "result.json"]
+    record = begin()
+    record.fail(case, "torn")
+    assert names(tmp_path / "out" / "scan") == ["failure.json", "my notes.txt"]
+    finish(record, case)
+    assert names(tmp_path / "out" / "scan") == ["my notes.txt", "result.json"]
 
 
-def test_what_is_no_volume_is_not_written_down(begin, case, tmp_path):
-    rejected = [Rejection("in/notes.txt", "a .txt file is not a volume", is_volume=False)]
-    unfinished_cases(CaseList([case], rejected), record=begin())
-    assert statuses(tmp_path / "out") == {}
+def test_what_a_case_wrote_before_it_failed_goes(begin, case, tmp_path):
+    record = begin()
+    assert record.claim(case) is None
+    (record.draft("scan") / "figure.png").write_text("half")
+    record.fail(case, "torn")
+    record.release("scan")
+    assert names(tmp_path / "out" / "scan") == ["failure.json"]
+    failure = json.loads((tmp_path / "out" / "scan" / "failure.json").read_text())
+    assert failure["path"] == case["image"]
 
 
-def test_rejected_files_of_one_name_are_kept_apart(begin, case, tmp_path):
-    rejected = [Rejection(f"in/{folder}/mask.nii", folder) for folder in ("ann", "bob")]
-    unfinished_cases(CaseList([case], rejected), record=begin())
-    assert statuses(tmp_path / "out") == {
-        "ann_mask.nii": ("rejected", "ann"),
-        "bob_mask.nii": ("rejected", "bob"),
-    }
+def test_a_result_that_names_files_elsewhere_takes_none_of_them_along(
+    begin, case, finish, tmp_path
+):
+    finish(begin(), case, ["figure.png"])
+    (tmp_path / "precious").write_text("mine")
+    result = tmp_path / "out" / "scan" / "result.json"
+    content = json.loads(result.read_text())
+    content["files"] = ["../../precious", "..", ".", "", 7, "figure.png"]
+    result.write_text(json.dumps(content))
+    begin().fail(case, "torn")
+    assert (tmp_path / "precious").read_text() == "mine"
+    assert names(tmp_path / "out" / "scan") == ["failure.json"]
 
 
-def test_a_rejected_file_never_takes_a_cases_folder(begin, case, tmp_path):
-    rejected = [Rejection("in/scan.nrrd", "torn", True), Rejection("in/other/scan", "a link")]
-    unfinished_cases(CaseList([case], rejected), record=begin())
-    assert set(statuses(tmp_path / "out")) == {"in_scan", "other_scan"}
+def test_a_second_run_does_not_get_a_claimed_case(begin, case):
+    first, second = begin(), begin()
+    assert first.claim(case) is None
+    assert second.claim(case).process == os.getpid()
+    first.release("scan")
+    assert second.claim(case) is None
 
 
-def test_only_the_first_process_writes_rejections(begin, case, tmp_path, monkeypatch):
-    monkeypatch.setattr("common.results.run_record.is_first_process", lambda: False)
-    unfinished_cases(CaseList([case], [Rejection("mask.nii", "a mask")]), record=begin())
-    assert statuses(tmp_path / "out") == {}
+def test_a_killed_run_leaves_nothing_to_the_next(begin, case, finish, tmp_path):
+    program = (
+        "import sys, os, json\n"
+        "from common.results.claims import Claims\n"
+        "from common.results.atomic import partial_name\n"
+        "from pathlib import Path\n"
+        "folder = Path(sys.argv[1])\n"
+        "assert Claims().take(folder / '.claim', about=sys.argv[2])\n"
+        "draft = partial_name(folder / 'result'); draft.mkdir()\n"
+        "(draft / '.result.json').write_text(json.dumps({'files': ['figure.png', 'mask']}))\n"
+        "(folder / 'figure.png').write_text('moved already')\n"
+        "(draft / 'mask').write_text('not yet')\n"
+        "os._exit(9)\n"
+    )
+    folder = tmp_path / "out" / "scan"
+    dead = subprocess.run([sys.executable, "-c", program, str(folder), case["image"]], check=False)
+    assert dead.returncode == 9
+    assert owner_of(folder / CLAIM_NAME) is not None
+    finish(begin(), case)
+    assert names(folder) == ["result.json"]
+
+
+def test_the_result_of_another_scan_is_never_replaced(begin, case, finish, tmp_path):
+    finish(begin(), case, ["figure.png"])
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "scan.nii").write_text("other voxels")
+    other = {**case, "image": str(tmp_path / "other" / "scan.nii")}
+    record = begin()
+    with pytest.raises(InputError, match=r"case scan must have a folder .*another scan, .*scan"):
+        record.claim(other)
+    assert names(tmp_path / "out" / "scan") == ["figure.png", "result.json"]
+    assert record.is_finished(case)
+
+
+def test_another_bundle_gets_a_folder_beside(begin, case, finish, tmp_path):
+    record = begin()
+    record.open()
+    finish(record, case)
+    searched = begin(stage="search")
+    assert searched.output_dir == tmp_path / "out" / "ct_scroll_search"
+    assert begin().output_dir == tmp_path / "out"
+    (tmp_path / "out" / ".bundle").unlink()
+    assert begin(stage="search").output_dir == tmp_path / "out" / "ct_scroll_search"
+
+
+def test_a_folder_that_another_bundle_takes_meanwhile_is_refused(begin):
+    first, second = begin(), begin(stage="search")
+    first.open()
+    with pytest.raises(InputError, match=r"free for ct_scroll_search, got .* ct_scroll has taken"):
+        second.open()

@@ -60,6 +60,7 @@ def save(begin, small_volume):
             "volume": small_volume,
             "image": MetaTensor(torch.zeros(1, 1, 4, 4, 4), affine=torch.tensor(AFFINE)),
             "source_grid": describe_grid(Grid(small_volume.voxels.shape, small_volume.affine)),
+            "fingerprint": "ab" * 32,
             "read_preprocess_s": 0.5,
             "pred": pred,
         }

@@ -1,0 +1,97 @@
+"""`rejected.csv`: what was found and is no case of the run, a row each."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..case import Case, Rejection
+from ..errors import InputError
+from ..naming import unique_names
+from ..tables.csv_table import harmless, read_table
+from .atomic import plain, write_text
+from .case_result import source_of
+
+REJECTED_NAME = "rejected.csv"
+COLUMNS = ("case_id", "status", "reason", "path")
+
+
+def write_rejections(
+    output_dir: Path,
+    cases: Sequence[Case],
+    rejected: Sequence[Rejection],
+    refused: Mapping[str, str],
+) -> Path | None:
+    """Write down what has no folder: files that are no CT, damaged ones, cases without a place.
+
+    Rows of earlier runs stay, unless this one met the same path again.
+
+    Args:
+        output_dir: Holds `summary.csv`.
+        cases: All cases of the run.
+        rejected: What the list of cases left out; what could be no volume has no row.
+        refused: By case_id, why a case could have no folder.
+
+    Returns:
+        Path of the table; None where there is nothing to write and nothing was.
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    volumes = [each for each in rejected if each.is_volume]
+    names = unique_names([*([case["case_id"]] for case in cases), *map(_longer, volumes)])
+    rows = [
+        {
+            "case_id": name,
+            "status": "failed" if each.damaged else "rejected",
+            "reason": " ".join(each.reason.split()),
+            "path": each.path,
+        }
+        for name, each in zip(names[len(cases) :], volumes, strict=True)
+    ]
+    for case in cases:
+        if case["case_id"] in refused:
+            reason = refused[case["case_id"]]
+            row = {"case_id": case["case_id"], "status": "failed", "reason": reason}
+            rows.append({**row, "path": source_of(case)})
+    met = {harmless(plain(row["path"])) for row in rows}
+    met |= {
+        harmless(plain(str(path)))
+        for case in cases
+        for path in (case["image"], *case.get("files", ()))
+    }
+    rows = [row for row in read_rejections(output_dir) if row["path"] not in met] + rows
+    path = output_dir / REJECTED_NAME
+    if not rows and not path.exists():
+        return None
+    text = io.StringIO()
+    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    table.writeheader()
+    table.writerows({key: harmless(plain(row[key])) for key in COLUMNS} for row in rows)
+    write_text(path, text.getvalue())
+    return path
+
+
+def read_rejections(output_dir: Path) -> list[dict[str, str]]:
+    """The rows of `rejected.csv`; none where there is no such table."""
+    path = output_dir / REJECTED_NAME
+    if not path.is_file():
+        return []
+    try:
+        return read_table(path, columns=COLUMNS)
+    except InputError:  # a header alone, or a table that was spoiled
+        return []
+
+
+def _longer(rejection: Rejection) -> list[str]:
+    """Names for a rejected file, from its own alone to its whole path.
+
+    A damaged scan has the name that it will have as a case once it is mended.
+    """
+    path = Path(rejection.path)
+    if rejection.damaged:
+        path = Path(rejection.path.removesuffix(".gz")).with_suffix("")
+    parts = [part for part in path.parts if part != path.anchor]
+    return ["_".join(parts[start:]) for start in range(len(parts) - 1, -1, -1)]
