@@ -132,7 +132,7 @@ def test_weights_of_another_hash(refused, scan, tiny_card):
 def test_file_in_the_way_of_the_output(refused, scan, tmp_path):
     (tmp_path / "taken").write_text("a file")
     line = refused("--input", scan, "--output_dir", tmp_path / "taken")
-    assert "output_dir must be a folder that can be written" in line
+    assert "output must be a place that can be written" in line
     assert (tmp_path / "taken").read_text() == "a file"
 
 

@@ -117,7 +117,8 @@ def test_phantom_leaves_everything_that_belongs_to_a_segmentation(
     }  # fmt: skip
     written = result(folder)
     assert written["settings"]["preset"] == "accurate"
-    assert written["settings"]["overlap"] == written["settings"]["how"]["overlap"]
+    windowing = written["settings"]["inferer"]["StreamingInferer"]["windowing"]["Windowing"]
+    assert windowing["overlap"] == 0.25  # of the card
     assert set(written["outputs"]["structures"]) == set(volumes(folder))
 
 
@@ -165,13 +166,17 @@ def test_pieces_smaller_than_asked_for_are_left_out(segment, scans, tmp_path):
     after = {name: float(row["volume_ml"]) for name, row in volumes(folder).items()}
     assert len(after) < len(before)
     assert all(before[name] > 0.9 * limit for name in after)
-    assert result(folder)["settings"]["smallest_piece_ml"] == pytest.approx(limit)
+    saved = result(folder)["settings"]["postprocessing"]["SaveSegmentationd"]
+    assert saved["smallest_piece_ml"] == pytest.approx(limit)
 
 
 def test_the_published_preset_keeps_the_scans_spacing(segment, scans, tmp_path):
     ended = segment("--input", scans / "one.nii.gz", "--preset", "published")
     assert ended.code == 0, ended.err
-    assert result(tmp_path / "out" / "one")["settings"]["how"]["spacing_mm"] is None
+    steps = result(tmp_path / "out" / "one")["settings"]["preprocessing"]["Compose"]["transforms"]
+    assert [step["PreprocessCTd"]["spacing_mm"] for step in steps if "PreprocessCTd" in step] == [
+        None
+    ]
 
 
 @pytest.mark.parametrize(

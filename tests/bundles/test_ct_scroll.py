@@ -86,7 +86,7 @@ def test_one_broken_scan_of_five_does_not_stop_the_others(
     assert list(states.values()) == ["finished"] * 4
     again = run(*quick, "--input", five_scans)
     assert "4 cases were finished before" in again.out
-    assert "1 of 1 cases failed: three" in again.error
+    assert "1 of 5 cases failed: three" in again.error
     broken.write_bytes(whole)
     assert run(*quick, "--input", five_scans).code == 0
     assert {row["status"] for row in rows(tmp_path / "out").values()} == {"finished"}
@@ -121,7 +121,14 @@ def test_evaluation_scores_phantoms(run_bundle, quick, tmp_path):
     assert ended.code == 0, ended.err
     assert "AUROC" in ended.out
     made = {path.name for path in (tmp_path / "out").iterdir() if path.is_file()}
-    assert made == {"metrics.json", "metrics.csv", "roc.png", "reliability.png", "summary.csv"}
+    assert made == {
+        "metrics.json",
+        "metrics.csv",
+        "roc.png",
+        "reliability.png",
+        "summary.csv",
+        ".bundle",
+    }
     assert json.loads((tmp_path / "out" / "metrics.json").read_text())["num_cases"] == 4
 
 

@@ -1,0 +1,76 @@
+"""Run four cases in the processes of torchrun; the first one is slow to write the summary."""
+
+import json
+import shutil
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from common.engines import case_evaluator
+from common.engines.case_evaluator import CaseDataset, CaseEvaluator
+from common.parallel import join_processes
+from common.results.case_result import describe_case
+from common.results.run_record import start_record
+from common.volume import Volume
+
+
+class FakeCard:
+    """As much of a card as a record repeats."""
+
+    content = {"bundle": "fake"}  # noqa: RUF012
+    sha256, preprocessing, thresholds = "00", {}, {}
+
+    def provenance(self):
+        return {
+            "name": "fake", "sha256": "00", "source": "none", "synthetic": True,
+            "clinical_use": False,
+        }  # fmt: skip
+
+
+def main(output_dir, second):
+    join_processes()
+    root = output_dir.parent / "bundle"
+    (root / "configs").mkdir(parents=True, exist_ok=True)
+    (root / "configs" / "metadata.json").write_text(json.dumps({"version": "1.0.0"}))
+    how = {"device": "cpu", "precision": "fp32", "backend": "eager"}
+    record = start_record(output_dir=output_dir, bundle_root=root, card=FakeCard(), **how)
+    volume = Volume(torch.zeros(2, 2, 2).numpy(), torch.eye(4).numpy())
+
+    def save(data):
+        case = data["case"]
+        if case["case_id"] == "unlucky":
+            return 1 / 0
+        record.finish(
+            {**data, "pred": {"inference_s": 0.0}}, case=describe_case(case, volume),
+            outputs={}, definitions={}, files=[], write_s=0.0,
+        )  # fmt: skip
+        return data
+
+    summarise, lost = case_evaluator.write_summary, case_evaluator.Account.lost
+
+    def slow(folder):
+        time.sleep(3)
+        return summarise(folder)
+
+    def lost_after(account, cases, folder):
+        if "vanishing" in account.finished:
+            shutil.rmtree(folder / "vanishing")
+        return lost(account, cases, folder)
+
+    case_evaluator.write_summary, case_evaluator.Account.lost = slow, lost_after
+    names = ("a", second, "b", "c")
+    cases = [{"case_id": name, "image": f"{name}.nii", "format": "nifti"} for name in names]
+    CaseEvaluator(
+        record=record,
+        dataset=CaseDataset(cases, lambda case: {**case, "image": torch.ones(1, 2)}),
+        device="cpu",
+        network=torch.nn.Identity(),
+        inferer=lambda inputs, _network: inputs,
+        postprocessing=save,
+    ).run()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), sys.argv[2])
