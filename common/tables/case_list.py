@@ -232,8 +232,9 @@ def _case(path: Path, entry: dict[str, Any]) -> Case:
             reason = rejected[0].reason if rejected else "an empty folder"
             msg = f"folder must hold a CT series, got {reason}; correct the list"
             raise InputError(msg)
-        case["format"] = "dicom"
-        case["files"] = list(choose_series(series, "ask")[0].files)
+        (chosen,) = choose_series(series, "ask")[:1]
+        case = chosen.case()
+        case["image"] = str(path)
     elif not path.is_file():
         msg = "file must exist, got none at this path; correct the list or set data_dir"
         raise InputError(msg)

@@ -173,7 +173,7 @@ def test_two_images_at_one_position_are_refused(tmp_path: Path):
 def test_missing_slice_is_interpolated_with_a_warning(tmp_path: Path):
     volume = read_dicom(write_series(tmp_path, ramp(12), skip=(5,)))
     np.testing.assert_array_equal(volume.hounsfield(), ramp(12).transpose(2, 1, 0))
-    assert "1 missing slices at 42.5 mm are interpolated" in volume.facts["warnings"][0]
+    assert "1 missing of 12 slices, at 42.5 mm are interpolated" in volume.facts["warnings"][0]
 
 
 def test_too_many_missing_slices_are_refused_with_their_positions(tmp_path: Path):
