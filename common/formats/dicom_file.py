@@ -39,7 +39,7 @@ def is_dicom(path: Path) -> bool:
     """Whether a file begins as DICOM does: with the DICM mark, or without a preamble at once."""
     with path.open("rb") as file:
         start = file.read(len(BLANK + MARK))
-    return start.endswith(MARK) or _starts_bare(start)
+    return start.startswith(MARK, len(BLANK)) or _starts_bare(start)
 
 
 def open_dicom(path: str | Path, *, num_pixel_bytes: int = 0) -> BinaryIO:

@@ -147,8 +147,9 @@ def _number_parts(found: list[Series]) -> list[Series]:
             numbered += group
             continue
         key = next((key for key in range(len(SPLIT_KEYWORDS)) if _tells_apart(key, group)), None)
-        in_order = group if key is None else sorted(group, key=lambda one: _natural(one.marks[key]))
-        for part, series in enumerate(in_order, 1):
+        if key is not None:
+            group.sort(key=lambda one: (not one.original, _natural(one.marks[key])))
+        for part, series in enumerate(group, 1):
             which = "" if key is None else f"{SPLIT_KEYWORDS[key]} {series.marks[key] or 'none'}"
             numbered.append(replace(series, part=part, part_is=which))
     return numbered

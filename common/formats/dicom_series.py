@@ -27,6 +27,7 @@ FITS = 3
 MAX_UNEVEN_MM = 10.0
 MAX_UNEVEN_RATIO = 8.0
 LISTED = 5
+SAME_INDEX = 1e-6
 DECIMALS = 9  # of positions in mm: takes off what the fit adds
 MAX_MISSING_IN_A_ROW = 2
 MAX_MISSING_SHARE = 0.1
@@ -159,7 +160,9 @@ def _indices(heights: NDArray[np.float64], name: str) -> tuple[NDArray[np.float6
     if _joins_even_blocks(gaps, step):
         num_slices = round((heights[-1] - heights[0]) / step) + 1
         even = (heights[-1] - heights[0]) / (num_slices - 1)
-        return np.round((heights - heights[0]) / even, 6), [
+        indices = (heights - heights[0]) / even
+        whole = np.rint(indices)
+        return np.where(np.abs(indices - whole) < SAME_INDEX, whole, indices), [
             f"Slices are {gaps.min():.2f} to {gaps.max():.2f} mm apart; they are interpolated to "
             f"{num_slices} even ones, {even:.2f} mm apart."
         ]

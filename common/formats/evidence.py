@@ -25,7 +25,6 @@ from .nrrd import is_plain_gzip, read_nrrd_header, spatial_affine
 FIRST_LOOK_BYTES = 256 << 10
 LONGEST_LOOK_BYTES = 64 << 20
 BELOW_WATER_HU = -50.0  # fat and air; neither masks nor MR hold negative values
-DARKEST_TISSUE_HU = -200.0
 LOOKED_AT = (0.5, 0.25, 0.75, 0.0, 1.0)  # places along a series
 MOST_LABELS = 128
 
@@ -72,13 +71,11 @@ def why_derived_is_no_ct(slices: Sequence[SliceHeader]) -> str:
         pixels = next(read_frames([header]))
         padding = padding_of(pixels, header)
         values = (pixels if padding is None else pixels[~padding]) * header.slope + header.intercept
-        if values.size and values.min() < BELOW_WATER_HU and values.max() > DARKEST_TISSUE_HU:
+        if values.size and values.min() < BELOW_WATER_HU:
             return ""
         seen.append(values.ravel())
-    values = np.concatenate(seen)
-    if _lowest(values) >= BELOW_WATER_HU:
-        return f"is a derived {_describe(values)}, none below {BELOW_WATER_HU:g}: not CT in HU"
-    return f"is a derived {_describe(values)}, none of them of tissue: not CT in HU"
+    described = _describe(np.concatenate(seen))
+    return f"is a derived {described}, none below {BELOW_WATER_HU:g}: not CT in HU"
 
 
 def _why_nifti_is_no_ct(path: Path, case: Case) -> str:
