@@ -20,6 +20,7 @@ from pydicom.tag import Tag
 from ..errors import InputError
 from .dicom_file import open_dicom
 from .dicom_refusal import (
+    CUT_SHORT,
     ENHANCED_CT_IMAGES,
     Fields,
     image_type_of,
@@ -278,7 +279,7 @@ def _why_not_whole(fields: Fields, num_places: int, num_bytes: int | None) -> st
     promised = _num_pixel_bytes(fields)
     if num_bytes is None or promised <= num_bytes:
         return ""
-    return f"cut short: {promised} bytes of pixels are promised, the file has {num_bytes} in all"
+    return f"{CUT_SHORT}: {promised} bytes of pixels are promised, the file has {num_bytes} in all"
 
 
 def _num_pixel_bytes(fields: Fields) -> int:

@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from .dicom_header import SPLIT_KEYWORDS, SliceHeader
 from .dicom_pixels import check_repeats, same_image
-from .dicom_series import SAME_DIRECTION, Stack, stack_slices
+from .dicom_series import SAME_DIRECTION, SAME_POSITION_MM, Stack, stack_slices
 
 Group = list[SliceHeader]
 FEW_SLICES = 3  # beside a larger stack: a scout or a stray image, no scan of its own
 MOST_SCANS = 6
 FOLDER_KEY = len(SPLIT_KEYWORDS)
+ROUND_KEY = FOLDER_KEY + 1
 
 
 @dataclass
@@ -46,8 +48,9 @@ def group_series(headers: Iterable[SliceHeader]) -> Groups:
     By patient, study and SeriesInstanceUID; where it is missing, by folder, series number and
     description. Two slices are one, there twice, only if series, place, SOPInstanceUID and pixels
     are the same. A series is parted into images of one size, orientation and spacing, and by the
-    first header entry of `SPLIT_KEYWORDS` (at last the folder) that tells acquisitions apart which
-    share the same stretch of the patient, or which do not form one volume together.
+    first header entry of `SPLIT_KEYWORDS` that tells acquisitions apart which share the same
+    stretch of the patient, or which do not form one volume together; at last, where instance
+    numbers or UIDs repeat, by folder or by how often a number came before.
     """
     by_series: dict[tuple[str, ...], Group] = defaultdict(list)
     owners: dict[tuple[str, int], set[tuple[str, ...]]] = defaultdict(set)
@@ -149,10 +152,10 @@ def _parted(group: Group, first_key: int, *, only_shared: bool) -> list[Group]:
         first_key: Entries before this one have been tried.
         only_shared: Part only acquisitions that lie in the same stretch of the patient.
     """
-    for key in range(first_key, FOLDER_KEY + 1):
+    for key in range(first_key, ROUND_KEY + 1):
         values = list(_by_value(group, key).values())
         may_part = _overlap(values) if only_shared else _are_scans(values)
-        if not may_part or (key == FOLDER_KEY and not _is_there_twice(group)):
+        if not may_part or (key >= FOLDER_KEY and not _is_there_twice(group)):
             continue
         parts = [_volumes(value, key + 1) for value in values]
         if all(parts):
@@ -161,10 +164,27 @@ def _parted(group: Group, first_key: int, *, only_shared: bool) -> list[Group]:
 
 
 def _by_value(group: Group, key: int) -> dict[str, Group]:
+    """Slices by the value of an entry, by folder, or by how often their number came before."""
     by_value: dict[str, Group] = defaultdict(list)
-    for header in group:
-        by_value[header.split_keys[key]].append(header)
+    if key != ROUND_KEY:
+        for header in group:
+            by_value[header.split_keys[key]].append(header)
+        return by_value
+    heights = _heights(group)
+    if min(np.diff(np.sort(heights)), default=0.0) < SAME_POSITION_MM:
+        return {"": group}  # two slices at one place: no telling which is of which volume
+    rounds: dict[str, int] = defaultdict(int)
+    for index in np.argsort(heights):
+        number = group[index].instance_number
+        by_value[str(rounds[number])].append(group[index])
+        rounds[number] += 1
     return by_value
+
+
+def _heights(group: Group) -> NDArray[np.float64]:
+    """Of slices of one kind, along their normal, in mm."""
+    row, column = np.reshape(group[0].orientation, (2, 3))
+    return np.array([header.position for header in group]) @ np.cross(row, column)
 
 
 def _volumes(group: Group, first_key: int) -> list[Group]:
@@ -180,10 +200,11 @@ def _overlap(parts: Sequence[Group]) -> bool:
     """Whether parts of two slices and more share a stretch along the normal."""
     if len(parts) < 2 or min(map(len, parts)) < 2:
         return False
-    row, column = np.reshape(parts[0][0].orientation, (2, 3))
-    normal = np.cross(row, column)
-    heights = [[float(normal @ header.position) for header in part] for part in parts]
-    ends = sorted((min(part), max(part)) for part in heights)
+    heights = _heights([header for part in parts for header in part])
+    ends = sorted(
+        (part.min(), part.max())
+        for part in np.split(heights, np.cumsum([len(part) for part in parts])[:-1])
+    )
     return any(low <= high for (_, high), (low, _) in itertools.pairwise(ends))
 
 

@@ -23,6 +23,7 @@ ENHANCED_CT_IMAGES = (
     "1.2.840.10008.5.1.4.1.1.2.2",  # legacy converted
 )
 LONGEST_TEXT = 120
+CUT_SHORT = "cut short"
 HU_UNITS = ("", "HU", "HUMOD", "HNSFU", "US")  # HNSFU: UCUM's [hnsf'U]; US: unspecified
 SCREEN_SAVE = "a screen save"
 NOT_A_SCAN = {
@@ -57,6 +58,8 @@ def why_no_image(fields: Fields) -> str:
     modality = text(fields, "Modality")
     if sop_class not in ("", CT_IMAGE, *ENHANCED_CT_IMAGES):
         return f"{UID(sop_class).name} ({modality or 'no modality'}) is not a CT image"
+    if not modality and not fields.get("Rows"):
+        return f"{CUT_SHORT}: neither a modality nor an image"
     if modality != "CT":
         return f"modality {modality or 'unknown'} is not CT"
     return _why_no_scan(fields) or _why_no_pixels(fields)
@@ -78,7 +81,7 @@ def _why_no_scan(fields: Fields) -> str:
 def _why_no_pixels(fields: Fields) -> str:
     rows, columns = int(fields.get("Rows") or 0), int(fields.get("Columns") or 0)
     if not rows or not columns:
-        return "a DICOM file without an image"
+        return f"{CUT_SHORT}: a DICOM file without an image"
     if max(rows, columns) > LARGEST_SIDE:
         return f"an image of {columns} x {rows} pixels, more than {LARGEST_SIDE} along a side"
     if int(fields.get("SamplesPerPixel") or 1) != 1:

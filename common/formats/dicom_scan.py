@@ -17,7 +17,7 @@ from .dicom_file import is_dicom
 from .dicom_header import SPLIT_KEYWORDS, SliceHeader, read_slice_headers
 from .dicom_parts import group_series
 from .dicom_pixels import check_repeats
-from .dicom_refusal import is_derived, numbers
+from .dicom_refusal import CUT_SHORT, is_derived, numbers
 from .dicom_series import stack_slices
 from .evidence import why_derived_is_no_ct
 
@@ -172,7 +172,7 @@ def reason_of(error: InputError, path: Path) -> str:
 def _rejection(headers: Sequence[SliceHeader], reason: str) -> Rejection:
     files = sorted({header.path for header in headers})
     others = "" if len(files) == 1 else f" (and {len(files) - 1} more files of the series)"
-    return Rejection(files[0], f"{reason}{others}")
+    return Rejection(files[0], f"{reason}{others}", damaged=reason.startswith(CUT_SHORT))
 
 
 def _folder(headers: Sequence[SliceHeader]) -> Path:

@@ -70,7 +70,9 @@ def test_the_choice_and_its_reason_are_logged_and_repeated_by_the_case(tmp_path:
         (case,) = find_cases(tmp_path, series="best")
     (warning,) = read_volume(case).facts["warnings"]
     assert warning.startswith("Chosen as the best of 2 series: series 2 'Chest': 12 slices")
-    assert "for original images in axial planes, 12 of them 3 mm apart, a soft kernel B30f" in warning
+    assert (
+        "for original images in axial planes, 12 of them 3 mm apart, a soft kernel B30f" in warning
+    )
     assert "Not taken: series 3 'Chest'" in warning
     assert warning.split(" Not taken")[0] in caplog.text
 

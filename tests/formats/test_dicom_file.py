@@ -1,4 +1,4 @@
-"""DICOM files stored in other ways: deflated, without preamble or meta information, cut, bloated."""
+"""DICOM files stored in other ways: deflated, without preamble, cut short, bloated."""
 
 import struct
 import zlib
@@ -133,6 +133,15 @@ def test_a_file_that_promises_more_pixels_than_it_has_is_left_out(tmp_path: Path
     cases = find_cases(tmp_path)
     assert len(cases[0]["files"]) == 4
     assert "cut short: 128000000 bytes of pixels are promised" in cases.rejected[0].reason
+    assert cases.rejected[0].damaged
+
+
+def test_a_file_cut_within_its_header_is_damaged(tmp_path: Path):
+    files = write_series(tmp_path, ramp(5))
+    files[0].write_bytes(files[0].read_bytes()[:300])
+    (rejection,) = find_cases(tmp_path).rejected
+    assert rejection.reason.startswith("cut short")
+    assert rejection.damaged
 
 
 def test_more_pixels_than_any_scanner_has_are_refused_by_the_header(tmp_path: Path):

@@ -107,6 +107,12 @@ def test_a_rotation_that_is_missing_does_not_part_a_scan(tmp_path: Path):
         find_cases(tmp_path)
 
 
+def test_two_volumes_that_only_their_instance_numbers_tell_apart_are_parted(tmp_path: Path):
+    write_series(tmp_path, ramp(8), prefix="A")
+    write_series(tmp_path, ramp(8) + 100, prefix="B", origin=(-10, -20, 31.25))
+    assert lowest(tmp_path, series="all") == [-1000, -900]
+
+
 def in_time(index: int) -> Sequence:
     content = Dataset()
     content.TemporalPositionIndex = index

@@ -92,7 +92,7 @@ def test_a_derived_series_without_air_is_refused_with_its_range(tmp_path: Path):
         dataset.ImageType = DERIVED["ImageType"]
 
     write_series(tmp_path, ramp() + 1000, edit=edit)
-    with pytest.raises(InputError, match=r"derived .* \(120 distinct values, 0 to 119\), none below"):
+    with pytest.raises(InputError, match=r"derived .* values, 0 to 119\), none below"):
         find_cases(tmp_path)
 
 

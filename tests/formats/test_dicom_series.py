@@ -89,9 +89,7 @@ def test_every_voxel_of_a_tilted_series_lies_where_its_slice_says(
     tilt = np.radians(degrees)
     row = np.array([1.0, 0, 0])
     column = np.array([0, np.cos(tilt), np.sin(tilt)]) * (-1 if flip_columns else 1)
-    volume = read_dicom(
-        write_series(tmp_path, step=(0, 0, STEP_MM), orientation=[*row, *column])
-    )
+    volume = read_dicom(write_series(tmp_path, step=(0, 0, STEP_MM), orientation=[*row, *column]))
     assert f"tilted by {abs(degrees):.1f} degrees" in volume.facts["warnings"][0]
     hu = volume.hounsfield()
     for k in range(4):
