@@ -190,7 +190,7 @@ def _from_dicom_file(path: Path, series: str | int) -> CaseList:
         raise InputError(msg)
     chosen = choose_series(found, series)
     names = [_names_of_series(one, path.parent) for one in chosen]
-    return CaseList(_named([one.case() for one in chosen], names), rejected)
+    return CaseList(_named([_series_case(one) for one in chosen], names), rejected)
 
 
 def _from_folder(folder: Path, series: str | int) -> CaseList:
@@ -212,7 +212,7 @@ def _from_folder(folder: Path, series: str | int) -> CaseList:
     rejected += refused + others
     if found:
         chosen = choose_series(found, series)
-        cases += [one.case() for one in chosen]
+        cases += [_series_case(one) for one in chosen]
         names += [_names_of_series(one, folder) for one in chosen]
     if not cases:
         raise InputError(_nothing_usable(folder, rejected))
@@ -306,6 +306,10 @@ def _refusal(path: Path) -> Rejection | None:
 
 def _file_case(path: Path) -> Case:
     return Case(case_id="", image=str(path), format=format_of(path) or "")
+
+
+def _series_case(series: Series) -> Case:
+    return series.case()
 
 
 def _names_of_file(path: Path, folder: Path) -> list[str]:

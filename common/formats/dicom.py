@@ -83,7 +83,8 @@ def _decode(stack: Stack, name: str) -> tuple[NDArray[Any], float, float, list[s
     dtype = stored if as_stored else np.dtype(np.float32)
     places = stack.indices.astype(int) if stack.is_even else range(len(stack.slices))
     num_places = stack.num_slices if stack.is_even else len(stack.slices)
-    voxels = np.empty((num_places, first.rows, first.columns), dtype)
+    shape = num_places, first.rows, first.columns
+    voxels = np.empty(shape, dtype)
 
     def place(job: Job) -> bool:
         """Decode the frames of a file into their places; tells whether they held padding."""

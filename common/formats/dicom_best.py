@@ -7,7 +7,6 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -52,7 +51,8 @@ def _best(study: list[Series]) -> Series:
     others = "; ".join(str(series) for series in study if series is not best)
     note = f"Chosen as the best of {len(study)} series: {best}, for {_describe(best)}."
     log.warning("%s Not taken: %s; choose another with `--series`", note, others)
-    return replace(best, notes=(*best.notes, f"{note} Not taken: {others}."))
+    best.notes.append(f"{note} Not taken: {others}.")
+    return best
 
 
 def _rank(series: Series, longest_mm: float) -> tuple[float, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,7 @@ class Series:
         kernel: Convolution kernel; empty where the files give none.
         marks: What can tell it from other parts of the same series, see `SPLIT_KEYWORDS`.
         part_is: What does, such as `AcquisitionNumber 2`.
-        notes: What its case should repeat.
+        notes: What its case should repeat; a choice adds why it was made.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ class Series:
     kernel: str
     marks: tuple[str, ...]
     part_is: str = ""
-    notes: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
 
     def case(self) -> Case:
         """The series as a case, without an id yet."""
@@ -217,7 +217,7 @@ def _series(group: list[SliceHeader], num_frames: Mapping[str, int], ambiguous: 
         axial=bool(abs(np.cross(row, column)[2]) > AXIAL_COSINE),
         kernel=first.kernel,
         marks=first.split_keys[: len(SPLIT_KEYWORDS)],
-        notes=(SHARED_UIDS,) if any(one.instance_uid in ambiguous for one in group) else (),
+        notes=[SHARED_UIDS] if any(one.instance_uid in ambiguous for one in group) else [],
     )
 
 
