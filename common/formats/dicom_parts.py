@@ -23,6 +23,8 @@ from .dicom_series import SAME_DIRECTION, SAME_POSITION_MM, Stack, stack_slices
 Group = list[SliceHeader]
 FEW_SLICES = 3  # beside a larger stack: a scout or a stray image, no scan of its own
 MOST_SCANS = 6
+JOINT_SLICES = 2.0  # two blocks of slices may run into each other by this many
+JOINT_SHARE = 0.5  # and by this share of the shorter one
 FOLDER_KEY = len(SPLIT_KEYWORDS)
 ROUND_KEY = FOLDER_KEY + 1
 
@@ -197,22 +199,30 @@ def _are_scans(parts: Sequence[Group]) -> bool:
 
 
 def _overlap(parts: Sequence[Group]) -> bool:
-    """Whether parts of two slices and more share a stretch along the normal."""
+    """Whether parts share a stretch along the normal, by more than where they join."""
     if len(parts) < 2 or min(map(len, parts)) < 2:
         return False
     heights = _heights([header for part in parts for header in part])
-    ends = sorted(
-        (part.min(), part.max())
-        for part in np.split(heights, np.cumsum([len(part) for part in parts])[:-1])
-    )
-    return any(low <= high for (_, high), (low, _) in itertools.pairwise(ends))
+    parted = np.split(np.asarray(heights), np.cumsum([len(part) for part in parts])[:-1])
+    ends = sorted((part.min(), part.max(), np.diff(np.sort(part)).max()) for part in parted)
+    for (low, high, gap), (next_low, next_high, next_gap) in itertools.pairwise(ends):
+        joint = min(
+            JOINT_SLICES * max(gap, next_gap),
+            JOINT_SHARE * min(high - low, next_high - next_low),
+        )
+        if min(high, next_high) - next_low > joint:
+            return True
+    return False
 
 
 def _is_there_twice(group: Group) -> bool:
-    """Whether instances repeat, so that the folders hold one series each."""
-    numbers = {(header.instance_number, header.frame) for header in group}
-    uids = {(header.instance_uid, header.frame) for header in group}
-    return min(len(numbers), len(uids)) < len(group)
+    """Whether numbers, UIDs or places repeat, as they do where one series holds two."""
+    stated = (
+        [(one.instance_number, one.frame) for one in group if one.instance_number],
+        [(one.instance_uid, one.frame) for one in group if one.instance_uid],
+        [one.position for one in group],
+    )
+    return any(len(set(values)) < len(values) for values in stated)
 
 
 def stacked(group: Group) -> Stack | None:

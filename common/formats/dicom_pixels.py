@@ -88,8 +88,10 @@ def check_repeats(stack: Stack, name: str) -> None:
 
 
 def _same_file(one: str, other: str) -> bool:
-    same_size = Path(one).stat().st_size == Path(other).stat().st_size
-    return same_size and filecmp.cmp(one, other, shallow=False)
+    try:
+        return filecmp.cmp(one, other, shallow=False)  # looks at the sizes first
+    except OSError:  # decoding will tell
+        return False
 
 
 def air_fits(header: SliceHeader, dtype: np.dtype[Any]) -> bool:

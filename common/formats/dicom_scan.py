@@ -111,7 +111,7 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Rejection]]:
     for file in files:
         try:
             headers = read_slice_headers(file)
-        except InputError as error:
+        except (InputError, OSError) as error:
             rejections.append(Rejection(str(file), reason_of(error, file), damaged=True))
             continue
         num_frames[str(file)] = len(headers)
@@ -164,8 +164,10 @@ def _natural(mark: str) -> tuple[float, str]:
     return (stated[0] if stated else math.inf), mark
 
 
-def reason_of(error: InputError, path: Path) -> str:
+def reason_of(error: Exception, path: Path) -> str:
     """An error's message without the path that it starts with."""
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
     return str(error).removeprefix(f"{path} ")
 
 

@@ -25,7 +25,7 @@ MOST_UNEVEN_SHARE = 0.25  # of thin slices, of which rounding takes more
 ROUNDING_MM = 0.055  # exporters round positions to 0.1 mm
 FITS = 3
 MAX_UNEVEN_MM = 10.0
-MAX_UNEVEN_RATIO = 8.0
+MAX_UNEVEN_RATIO = 10.0
 LISTED = 5
 SAME_INDEX = 1e-6
 DECIMALS = 9  # of positions in mm: takes off what the fit adds
@@ -187,7 +187,7 @@ def _on_grid(heights: NDArray[np.float64], distance: float) -> NDArray[np.float6
         distance = float(centred @ heights / (centred @ centred))
     off = heights - heights.mean() - centred * distance
     allowed = min(max(UNEVEN_SHARE * distance, ROUNDING_MM), MOST_UNEVEN_SHARE * distance)
-    return indices if np.abs(off).max() <= allowed else None
+    return indices if np.abs(off).max() <= allowed + SAME_INDEX else None
 
 
 def _misses_much(indices: NDArray[np.float64]) -> bool:

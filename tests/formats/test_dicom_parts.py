@@ -85,6 +85,33 @@ def test_chest_and_pelvis_in_one_series_are_two_volumes(tmp_path: Path):
     assert lowest(tmp_path, series="all") == [-1000, -1000]
 
 
+def test_blocks_that_run_into_each_other_where_they_join_stay_one_volume(tmp_path: Path):
+    """Thin slices up to 17.5 mm, thick ones from 16.25 mm on, each its own acquisition."""
+    thin, thick = 2.5 * np.arange(8), 16.25 + 5.0 * np.arange(8)
+    for name, heights in (("thin", thin), ("thick", thick)):
+
+        def edit(dataset: Dataset, index: int, name: str = name, heights: object = heights) -> None:
+            dataset.AcquisitionNumber = 1 + (name == "thick")
+            dataset.ImagePositionPatient = [0, 0, heights[index]]
+
+        hu = np.broadcast_to(10 * heights[:, None, None], (8, 6, 5)).astype(np.int16)
+        write_series(tmp_path, hu - 1000, edit=edit, prefix=name)
+    (case,) = find_cases(tmp_path)
+    volume = read_volume(case)
+    world_z = volume.affine[2, 3] + volume.affine[2, 2] * np.arange(volume.voxels.shape[2])
+    np.testing.assert_allclose(volume.hounsfield()[2, 2], 10 * world_z - 1000, atol=1.0)
+
+
+def test_slices_shared_among_folders_without_numbers_are_one_volume(tmp_path: Path):
+    def edit(dataset: Dataset, index: int) -> None:
+        dataset.InstanceNumber = None
+
+    write_series(tmp_path / "a", ramp(8), edit=edit, skip=range(0, 8, 2))
+    write_series(tmp_path / "b", ramp(8), edit=edit, skip=range(1, 8, 2))
+    (case,) = find_cases(tmp_path)
+    np.testing.assert_array_equal(read_volume(case).hounsfield(), ramp(8).transpose(2, 1, 0))
+
+
 def test_rotations_of_one_scan_stay_one_volume(tmp_path: Path):
     """Axial scans count every rotation, and every second one may be marked in another way."""
 
