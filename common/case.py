@@ -15,6 +15,8 @@ class Case(TypedDict):
         image: The file, or the folder that holds the DICOM series.
         format: `nifti`, `nrrd`, `npz` or `dicom`.
         files: DICOM only: the files of the one series, any order.
+        frames: DICOM only: of each of `files` the frames that are meant, where it holds more.
+        warnings: What discovery has to say of the scan and its result should repeat.
         affine: Voxel index to world mm, RAS+, where the file itself does not hold it (NPZ, and
             CT-RATE version 1 with its blank headers). A file's own affine comes first.
         rescale: Slope and intercept to HU for files with a blank header (CT-RATE version 1).
@@ -28,6 +30,8 @@ class Case(TypedDict):
     image: str
     format: str
     files: NotRequired[list[str]]
+    frames: NotRequired[list[list[int]]]
+    warnings: NotRequired[list[str]]
     affine: NotRequired[list[list[float]]]
     rescale: NotRequired[list[float]]
     patient_id: NotRequired[str]

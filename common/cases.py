@@ -57,8 +57,8 @@ def find_cases(
         input: `phantom`, a synthetic patient that is written to `phantom_dir` first; a NIfTI, NRRD
             or NPZ file; a folder that holds DICOM series, such files, or both, at any depth; a CSV
             or JSON list; or a list of paths. A list of ready cases is kept.
-        series: For DICOM: `ask`, `all`, a series number, `<number>/<part>` where one series
-            holds several acquisitions, or a series UID.
+        series: For DICOM: `ask`, `all`, `best` (one of each study), a series number,
+            `<number>/<part>` where one series holds several acquisitions, or a series UID.
         data_dir: For lists: where the volumes lie; the list's own folder by default.
         reports: For CT-RATE lists: the published CSV of reports, joined by volume name.
         metadata: For CT-RATE and Rad-ChestCT lists: the published CSV of metadata, joined by
@@ -309,10 +309,7 @@ def _file_case(path: Path) -> Case:
 
 
 def _series_case(series: Series) -> Case:
-    case = Case(case_id="", image=str(series.folder), format="dicom", files=list(series.files))
-    if series.patient_id:
-        case["patient_id"] = series.patient_id
-    return case
+    return series.case()
 
 
 def _names_of_file(path: Path, folder: Path) -> list[str]:

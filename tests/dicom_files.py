@@ -10,7 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence as DicomSequence
-from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    generate_uid,
+)
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 ENHANCED_CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2.1"
@@ -59,7 +64,9 @@ def save(dataset: Dataset, path: Path, transfer_syntax: str = ExplicitVRLittleEn
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID
     dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID
     dataset.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
-    if transfer_syntax != ExplicitVRLittleEndian:
+    if transfer_syntax == DeflatedExplicitVRLittleEndian:
+        dataset.file_meta.TransferSyntaxUID = UID(transfer_syntax)
+    elif transfer_syntax != ExplicitVRLittleEndian:
         dataset.compress(UID(transfer_syntax), generate_instance_uid=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset.save_as(path, enforce_file_format=True)
@@ -102,8 +109,18 @@ def write_series(
     return paths
 
 
-def write_multi_frame(path: Path, hu: NDArray[np.int16], *, spacing_mm: float = 0.5) -> Path:
-    """Write one enhanced CT file; frames are stored from the top down."""
+def write_multi_frame(
+    path: Path,
+    hu: NDArray[np.int16],
+    *,
+    spacing_mm: float = 0.5,
+    edit: Callable[[Dataset, int], None] | None = None,
+    transfer_syntax: str = ExplicitVRLittleEndian,
+) -> Path:
+    """Write one enhanced CT file; frames are stored from the top down.
+
+    `edit` changes the functional groups of a frame `(K)`, counted in the order of `hu`.
+    """
     dataset = ct_slice((hu[0].astype(np.int32) + 1024).astype(np.uint16))
     stored = (hu[::-1].astype(np.int32) + 1024).astype(np.uint16)
     dataset.SOPClassUID = UID(ENHANCED_CT_IMAGE)
@@ -119,10 +136,12 @@ def write_multi_frame(path: Path, hu: NDArray[np.int16], *, spacing_mm: float = 
     shared.PixelValueTransformationSequence = DicomSequence([rescale])
     dataset.SharedFunctionalGroupsSequence = DicomSequence([shared])
     groups = []
-    for index in range(len(stored)):
+    for index in reversed(range(len(stored))):
         group, position = Dataset(), Dataset()
-        position.ImagePositionPatient = [0.0, 0.0, 3.0 * (len(stored) - 1 - index)]
+        position.ImagePositionPatient = [0.0, 0.0, 3.0 * index]
         group.PlanePositionSequence = DicomSequence([position])
+        if edit:
+            edit(group, index)
         groups.append(group)
     dataset.PerFrameFunctionalGroupsSequence = DicomSequence(groups)
-    return save(dataset, path)
+    return save(dataset, path, transfer_syntax)

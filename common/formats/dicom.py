@@ -1,12 +1,11 @@
-"""DICOM series: decode the slices and stack them into one volume.
-
-pydicom decodes; its plug-ins handle JPEG 2000, JPEG-LS, JPEG lossless and RLE.
-"""
+"""DICOM series: decode the slices and stack them into one volume."""
 
 from __future__ import annotations
 
 import itertools
+import math
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,36 +13,45 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom.pixels.utils import pixel_array
 
 from ..errors import InputError
 from ..volume import Volume
-from .dicom_header import SliceHeader, read_slice_headers
+from .dicom_header import SliceHeader, read_headers
+from .dicom_pixels import AIR_HU, air_fits, check_repeats, padding_of, read_frames, set_to_air
 from .dicom_series import Stack, stack_slices
 
-AIR_HU = -1000.0
-SCANNER_RANGE_HU = (-1024.0, 3071.0)  # 12 bits; a padding value outside it cannot be tissue
 MAX_DECODERS = 4
+Job = list[tuple[int, SliceHeader]]
 
 
-def read_dicom(files: Sequence[str | Path], *, name: str | None = None) -> Volume:
+def read_dicom(
+    files: Sequence[str | Path],
+    *,
+    name: str | None = None,
+    frames: Sequence[Sequence[int]] | None = None,
+    notes: Sequence[str] = (),
+) -> Volume:
     """Read one DICOM series.
 
     Args:
         files: The files of the series, any order; slices or one multi-frame file.
         name: Of the series, for errors; the folder by default.
+        frames: Of each file the frames that are meant; all by default.
+        notes: What discovery has to say of the series; they come first in the warnings.
 
     Returns:
         Stored values `(I, J, K)`: I along an image row, J down a column, K from slice to slice
-        along the normal; K is slowest in memory. Where the rescale differs between slices, the
-        values are float32 HU. Padding that cannot be tissue is air, missing slices (a few) are
-        interpolated; `facts["warnings"]` says so.
+        along the normal; K is slowest in memory. Where the rescale differs between slices, or
+        cannot express air, the values are float32 HU. Padding that cannot be tissue is air,
+        missing slices (a few) are interpolated, and slices at uneven distances are interpolated
+        to even ones; `facts["source_slices_voxel"]` then says where along K each stored slice
+        lies. `facts["warnings"]` tells of all that.
 
     Raises:
         InputError: If the files do not form one CT volume or a frame cannot be decoded.
     """
     name = name or str(Path(files[0]).parent)
-    headers = [header for file in files for header in read_slice_headers(Path(file))]
+    headers = read_headers(files, frames)
     refused = [header for header in headers if header.refusal]
     if refused:
         msg = f"{refused[0].path} must be a CT slice, got {refused[0].refusal}; leave it out"
@@ -51,7 +59,7 @@ def read_dicom(files: Sequence[str | Path], *, name: str | None = None) -> Volum
     stack = stack_slices(headers, name)
     voxels, slope, intercept, warnings = _decode(stack, name)
     first = stack.slices[0]
-    facts = {
+    facts: dict[str, Any] = {
         "format": "dicom",
         "path": name,
         "modality": "CT",
@@ -59,8 +67,10 @@ def read_dicom(files: Sequence[str | Path], *, name: str | None = None) -> Volum
         "study_uid": first.study_uid,
         "patient_id": first.patient_id,
         "series_description": first.description,
-        "warnings": [*stack.warnings, *warnings],
+        "warnings": [*notes, *stack.warnings, *warnings],
     }
+    if not stack.is_even or stack.num_slices > len(stack.slices):
+        facts["source_slices_voxel"] = [round(index, 4) for index in stack.indices.tolist()]
     return Volume(voxels.transpose(2, 1, 0), stack.affine, slope, intercept, facts)
 
 
@@ -68,87 +78,88 @@ def _decode(stack: Stack, name: str) -> tuple[NDArray[Any], float, float, list[s
     """Decode all slices into one array `(K, J, I)`."""
     first = stack.slices[0]
     rescales = {(header.slope, header.intercept) for header in stack.slices}
-    one_rescale = len(rescales) == 1
-    pixels = _pixels(first)
-    dtype = pixels.dtype if one_rescale else np.dtype(np.float32)
-    voxels = np.empty((stack.num_slices, first.rows, first.columns), dtype)
+    stored = next(read_frames([first])).dtype
+    as_stored = len(rescales) == 1 and all(air_fits(header, stored) for header in stack.slices)
+    dtype = stored if as_stored else np.dtype(np.float32)
+    places = stack.indices.astype(int) if stack.is_even else range(len(stack.slices))
+    num_places = stack.num_slices if stack.is_even else len(stack.slices)
+    shape = num_places, first.rows, first.columns
+    voxels = np.empty(shape, dtype)
 
-    def place(index: int, header: SliceHeader) -> bool:
-        """Decode one slice into its place; tells whether it held padding."""
-        pixels = _pixels(header)
-        if one_rescale and pixels.dtype != dtype:
-            msg = (
-                f"{name} must have one pixel type, got {dtype} and {pixels.dtype}; export it again"
-            )
-            raise InputError(msg)
-        padded = _pad_with_air(pixels, header)
-        voxels[index] = pixels if one_rescale else pixels * header.slope + header.intercept
+    def place(job: Job) -> bool:
+        """Decode the frames of a file into their places; tells whether they held padding."""
+        padded = False
+        for (number, header), pixels in zip(job, read_frames([h for _, h in job]), strict=True):
+            if as_stored and pixels.dtype != dtype:
+                kinds = f"{dtype} and {pixels.dtype}"
+                msg = f"{name} must have one pixel type, got {kinds}; export it again"
+                raise InputError(msg)
+            padding = padding_of(pixels, header)
+            padded |= padding is not None
+            if as_stored:
+                set_to_air(pixels, padding, header)
+                voxels[places[number]] = pixels
+            else:
+                hu = pixels * header.slope + header.intercept
+                voxels[places[number]] = hu if padding is None else np.where(padding, AIR_HU, hu)
         return padded
 
     with ThreadPoolExecutor(min(MAX_DECODERS, os.cpu_count() or 1)) as pool:
-        padded = list(pool.map(place, stack.indices, stack.slices))
-        _check_repeats(stack, name)
-    _interpolate_missing(voxels, stack.indices)
-    slope, intercept = rescales.pop() if one_rescale else (1.0, 0.0)
-    return voxels, slope, intercept, _decode_notes(stack, padded, one_rescale)
+        padded = any(list(pool.map(place, _jobs(stack.slices))))
+    check_repeats(stack, name)
+    if stack.is_even:
+        _interpolate_missing(voxels, stack.indices)
+    else:
+        voxels = _at_even_places(voxels, stack)
+    slope, intercept = rescales.pop() if as_stored else (1.0, 0.0)
+    return voxels, slope, intercept, _decode_notes(stack, padded, as_stored)
 
 
-def _decode_notes(stack: Stack, padded: list[bool], one_rescale: bool) -> list[str]:
+def _jobs(slices: Sequence[SliceHeader]) -> list[Job]:
+    """Slices by file; the frames of a large file are shared among the decoders."""
+    by_file: dict[str, Job] = defaultdict(list)
+    for number, header in enumerate(slices):
+        by_file[header.path].append((number, header))
+    return [
+        job[start : start + size]
+        for job in by_file.values()
+        for size in [math.ceil(len(job) / MAX_DECODERS)]
+        for start in range(0, len(job), size)
+    ]
+
+
+def _decode_notes(stack: Stack, padded: bool, as_stored: bool) -> list[str]:
     notes = []
-    if any(padded):
+    if padded:
         notes.append("Padding outside the reconstructed field is set to air.")
-    if not one_rescale:
+    if len({(header.slope, header.intercept) for header in stack.slices}) > 1:
         notes.append("Slope and intercept differ between slices; all are converted to HU.")
+    elif not as_stored:
+        notes.append("The stored values cannot express air; all are converted to HU.")
     if not all(header.has_rescale for header in stack.slices):
         notes.append("Rescale slope or intercept is missing: 1 and 0 are assumed.")
     return notes
 
 
-def _pixels(header: SliceHeader) -> NDArray[Any]:
-    """Stored values of one slice `(J, I)`, writable."""
-    try:
-        pixels = pixel_array(header.path, index=header.frame, raw=True)
-    except Exception as error:  # each decoder plug-in fails in its own way
-        got = (str(error).strip() or type(error).__name__).splitlines()[0]
-        msg = f"{header.path} must hold a decodable image, got {got!r}; export the series again"
-        raise InputError(msg) from error
-    if pixels.shape != (header.rows, header.columns):
-        wanted = (header.rows, header.columns)
-        msg = f"{header.path} must decode to {wanted} pixels, got {pixels.shape}; export it again"
-        raise InputError(msg)
-    return pixels if pixels.flags.writeable else pixels.copy()
-
-
-def _pad_with_air(pixels: NDArray[Any], header: SliceHeader) -> bool:
-    """Set padding to air in place, where its value cannot be tissue."""
-    if header.padding is None:
-        return False
-    low, high = header.padding
-    lowest_hu, highest_hu = SCANNER_RANGE_HU
-    ends = [value * header.slope + header.intercept for value in (low, high)]
-    if not (max(ends) < lowest_hu or min(ends) > highest_hu):
-        return False
-    padding = (pixels >= low) & (pixels <= high)
-    if not padding.any():
-        return False
-    pixels[padding] = np.rint((AIR_HU - header.intercept) / header.slope).astype(pixels.dtype)
-    return True
-
-
-def _check_repeats(stack: Stack, name: str) -> None:
-    for kept, other in stack.repeats:
-        if not np.array_equal(_pixels(kept), _pixels(other)):
-            msg = (
-                f"{name} must have one slice per position, got different images in "
-                f"{Path(kept.path).name} and {Path(other.path).name}; give one acquisition alone"
-            )
-            raise InputError(msg)
-
-
-def _interpolate_missing(voxels: NDArray[Any], indices: list[int]) -> None:
+def _interpolate_missing(voxels: NDArray[Any], indices: NDArray[np.float64]) -> None:
     """Fill gaps along K linearly between the slices on either side, in place."""
-    for below, above in itertools.pairwise(indices):
+    for below, above in itertools.pairwise(indices.astype(int).tolist()):
         for index in range(below + 1, above):
             share = (index - below) / (above - below)
-            blend = voxels[below] * (1 - share) + voxels[above] * share
-            voxels[index] = np.rint(blend) if voxels.dtype.kind in "iu" else blend
+            voxels[index] = _blend(voxels[below], voxels[above], share)
+
+
+def _at_even_places(voxels: NDArray[Any], stack: Stack) -> NDArray[Any]:
+    """Slices at uneven places along K, interpolated linearly to whole ones."""
+    even = np.empty((stack.num_slices, *voxels.shape[1:]), voxels.dtype)
+    for index in range(stack.num_slices):
+        above = int(np.clip(np.searchsorted(stack.indices, index), 1, len(voxels) - 1))
+        low, high = stack.indices[above - 1 : above + 1]
+        share = float(np.clip((index - low) / (high - low), 0, 1))
+        even[index] = _blend(voxels[above - 1], voxels[above], share)
+    return even
+
+
+def _blend(below: NDArray[Any], above: NDArray[Any], share: float) -> NDArray[Any]:
+    blend = below * (1 - share) + above * share
+    return np.rint(blend) if below.dtype.kind in "iu" else blend

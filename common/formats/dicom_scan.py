@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..case import Rejection
-from ..errors import InputError
-from .dicom_header import SliceHeader, read_slice_headers
-from .dicom_series import group_series, stack_slices
+import numpy as np
 
-DICOM_MARK_OFFSET = 128
-DICOM_MARK = b"DICM"
+from ..case import Case, Rejection
+from ..errors import InputError
+from .dicom_best import best_of_each_study
+from .dicom_file import is_dicom
+from .dicom_header import SPLIT_KEYWORDS, SliceHeader, read_slice_headers
+from .dicom_parts import group_series
+from .dicom_pixels import check_repeats
+from .dicom_refusal import CUT_SHORT, is_derived, numbers
+from .dicom_series import stack_slices
+from .evidence import why_derived_is_no_ct
+
+__all__ = ["Series", "choose_series", "find_series", "is_dicom", "reason_of"]
+
+SHARED_UIDS = (
+    "SOPInstanceUIDs of this series are also those of other images: they are not unique, and "
+    "another program may take one image for the other."
+)
+AXIAL_COSINE = 0.7  # a plane nearer to axial than to any other
 
 
 @dataclass(frozen=True)
@@ -23,7 +37,8 @@ class Series:
     Attributes:
         folder: The folder that holds all its files.
         files: Sorted.
-        study: What its study is known by.
+        frames: Of each file those that belong to it; empty where all do.
+        study: What its patient and study are known by.
         number: SeriesNumber; None where the files give none.
         part: 1, 2, ... where several acquisitions share one series; 0 where it is whole.
         uid: SeriesInstanceUID; empty where the files give none.
@@ -31,10 +46,17 @@ class Series:
         patient_id: PatientID.
         num_slices: Along K.
         spacing_mm: Between columns, rows, slices.
+        original: Whether its images were reconstructed from the scan, not from other images.
+        axial: Whether its slices lie across the body.
+        kernel: Convolution kernel; empty where the files give none.
+        marks: What can tell it from other parts of the same series, see `SPLIT_KEYWORDS`.
+        part_is: What does, such as `AcquisitionNumber 2`.
+        notes: What its case should repeat; a choice adds why it was made.
     """
 
     folder: Path
     files: tuple[str, ...]
+    frames: tuple[tuple[int, ...], ...]
     study: tuple[str, ...]
     number: int | None
     part: int
@@ -43,26 +65,40 @@ class Series:
     patient_id: str
     num_slices: int
     spacing_mm: tuple[float, float, float]
+    original: bool
+    axial: bool
+    kernel: str
+    marks: tuple[str, ...]
+    part_is: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    def case(self) -> Case:
+        """The series as a case, without an id yet."""
+        case = Case(case_id="", image=str(self.folder), format="dicom", files=list(self.files))
+        if self.frames:
+            case["frames"] = [list(frames) for frames in self.frames]
+        if self.notes:
+            case["warnings"] = list(self.notes)
+        if self.patient_id:
+            case["patient_id"] = self.patient_id
+        return case
 
     def __str__(self) -> str:
         number = "without number" if self.number is None else str(self.number)
         number = f"{number}/{self.part}" if self.part else number
         spacing = " x ".join(f"{value:.3g}" for value in self.spacing_mm)
-        text = f"series {number} {self.description!r}: {self.num_slices} slices, {spacing} mm"
+        which = f" ({self.part_is})" if self.part_is else ""
+        text = (
+            f"series {number} {self.description!r}{which}: {self.num_slices} slices, {spacing} mm"
+        )
         return f"{text}, UID {self.uid}" if self.uid else f"{text}, in {self.folder}"
-
-
-def is_dicom(path: Path) -> bool:
-    """Whether a file carries the DICM mark."""
-    with path.open("rb") as file:
-        start = file.read(DICOM_MARK_OFFSET + len(DICOM_MARK))
-    return start[DICOM_MARK_OFFSET:] == DICOM_MARK
 
 
 def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Rejection]]:
     """Group DICOM files into the CT series that form a volume.
 
-    Localizers, secondary captures, dose reports, other modalities and broken series are left out.
+    Localizers, secondary captures, dose reports, other modalities, what is not in HU, copies and
+    broken series are left out; every file is in a series or in a rejection.
 
     Returns:
         The series, by study, number and folder; and what was left out, one entry per series and
@@ -70,53 +106,75 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Rejection]]:
     """
     slices: list[SliceHeader] = []
     refused: dict[tuple[str, ...], list[SliceHeader]] = defaultdict(list)
+    num_frames: dict[str, int] = {}
     rejections = []
     for file in files:
         try:
             headers = read_slice_headers(file)
-        except InputError as error:
-            rejections.append(Rejection(str(file), reason_of(error, file)))
+        except (InputError, OSError) as error:
+            rejections.append(Rejection(str(file), reason_of(error, file), damaged=True))
             continue
+        num_frames[str(file)] = len(headers)
         for header in headers:
             if header.refusal:
                 refused[(header.study_uid, header.series_uid, header.refusal)].append(header)
             else:
                 slices.append(header)
     rejections += [_rejection(headers, headers[0].refusal) for headers in refused.values()]
+    groups = group_series(slices)
+    rejections += [_rejection(headers, reason) for headers, reason in groups.left_out]
     series = []
-    for group in group_series(slices):
+    for group in groups.series:
         try:
-            series.append(_series(group))
+            series.append(_series(group, num_frames, groups.ambiguous))
         except InputError as error:
             rejections.append(_rejection(group, reason_of(error, _folder(group))))
     return _number_parts(sorted(series, key=_sort_key)), rejections
 
 
-def _sort_key(series: Series) -> tuple[tuple[str, ...], int, str, str, tuple[str, ...]]:
+def _sort_key(series: Series) -> tuple[object, ...]:
     return series.study, series.number or 0, str(series.folder), series.uid, series.files
 
 
 def _number_parts(found: list[Series]) -> list[Series]:
-    """Number the acquisitions that share one series UID."""
+    """Number the acquisitions that share one series UID, and say what tells them apart."""
     parts: dict[tuple[tuple[str, ...], str], list[Series]] = defaultdict(list)
     for series in found:
         parts[(series.study, series.uid or str(series.number))].append(series)
-    return [
-        replace(series, part=part if len(group) > 1 else 0)
-        for group in parts.values()
-        for part, series in enumerate(group, 1)
-    ]
+    numbered = []
+    for group in parts.values():
+        if len(group) == 1:
+            numbered += group
+            continue
+        key = next((key for key in range(len(SPLIT_KEYWORDS)) if _tells_apart(key, group)), None)
+        if key is not None:
+            group.sort(key=lambda one: (not one.original, _natural(one.marks[key])))
+        for part, series in enumerate(group, 1):
+            which = "" if key is None else f"{SPLIT_KEYWORDS[key]} {series.marks[key] or 'none'}"
+            numbered.append(replace(series, part=part, part_is=which))
+    return numbered
 
 
-def reason_of(error: InputError, path: Path) -> str:
+def _tells_apart(key: int, group: Sequence[Series]) -> bool:
+    return len({series.marks[key] for series in group}) == len(group)
+
+
+def _natural(mark: str) -> tuple[float, str]:
+    stated = numbers(mark)
+    return (stated[0] if stated else math.inf), mark
+
+
+def reason_of(error: Exception, path: Path) -> str:
     """An error's message without the path that it starts with."""
+    if isinstance(error, OSError):
+        return (error.strerror or str(error)).lower()
     return str(error).removeprefix(f"{path} ")
 
 
 def _rejection(headers: Sequence[SliceHeader], reason: str) -> Rejection:
     files = sorted({header.path for header in headers})
     others = "" if len(files) == 1 else f" (and {len(files) - 1} more files of the series)"
-    return Rejection(files[0], f"{reason}{others}")
+    return Rejection(files[0], f"{reason}{others}", damaged=reason.startswith(CUT_SHORT))
 
 
 def _folder(headers: Sequence[SliceHeader]) -> Path:
@@ -128,15 +186,28 @@ def _folder(headers: Sequence[SliceHeader]) -> Path:
     )
 
 
-def _series(group: list[SliceHeader]) -> Series:
+def _series(group: list[SliceHeader], num_frames: Mapping[str, int], ambiguous: set[str]) -> Series:
     folder = _folder(group)
-    first = group[0]
     stack = stack_slices(group, str(folder))
+    check_repeats(stack, str(folder))
+    first = stack.slices[0]
+    original = not any(is_derived(header.image_type) for header in group)
+    reason = "" if original else why_derived_is_no_ct(stack.slices)
+    if reason:
+        msg = f"{folder} {reason}"
+        raise InputError(msg)
     columns, rows, slices = ((stack.affine[:3, :3] ** 2).sum(axis=0) ** 0.5).tolist()
+    row, column = np.reshape(first.orientation, (2, 3))
+    frames: dict[str, list[int]] = defaultdict(list)
+    for header in group:
+        frames[header.path].append(header.frame)
+    files = sorted(frames)
+    is_whole = all(len(frames[file]) == num_frames[file] for file in files)
     return Series(
         folder=folder,
-        files=tuple(sorted({header.path for header in group})),
-        study=(first.study_uid,) if first.study_uid else ("", str(folder)),
+        files=tuple(files),
+        frames=() if is_whole else tuple(tuple(sorted(frames[file])) for file in files),
+        study=(first.patient_id, first.study_uid or str(folder)),
         number=first.series_number,
         part=0,
         uid=first.series_uid,
@@ -144,6 +215,11 @@ def _series(group: list[SliceHeader]) -> Series:
         patient_id=first.patient_id,
         num_slices=stack.num_slices,
         spacing_mm=(columns, rows, slices),
+        original=original,
+        axial=bool(abs(np.cross(row, column)[2]) > AXIAL_COSINE),
+        kernel=first.kernel,
+        marks=first.split_keys[: len(SPLIT_KEYWORDS)],
+        notes=[SHARED_UIDS] if any(one.instance_uid in ambiguous for one in group) else [],
     )
 
 
@@ -152,9 +228,9 @@ def choose_series(found: list[Series], choice: str | int) -> list[Series]:
 
     Args:
         found: At least one.
-        choice: `ask`, `all`, a series number, `<number>/<part>` or a series UID. `ask` takes every
-            series of several studies, but of one study with several series it takes none and
-            names them.
+        choice: `ask`, `all`, `best`, a series number, `<number>/<part>` or a series UID. `ask`
+            takes every series of several studies, but of one study with several series it takes
+            none and names them. `best` takes one of each study, see `best_of_each_study`.
 
     Returns:
         The chosen series.
@@ -165,10 +241,12 @@ def choose_series(found: list[Series], choice: str | int) -> list[Series]:
     wanted = str(choice).strip()
     if wanted == "all":
         return found
+    if wanted == "best":
+        return best_of_each_study(found)
     if wanted == "ask":
         if len(found) == 1 or len({series.study for series in found}) > 1:
             return found
-        how = "choose with `--series <number>`, `--series <UID>` or `--series all`"
+        how = "choose with `--series <number>`, `--series <UID>`, `--series best` or `--series all`"
         msg = f"input must be one series, got a study with {len(found)}: {_listing(found)}; {how}"
         raise InputError(msg)
     chosen = [

@@ -1,13 +1,12 @@
-"""From the headers of DICOM slices to series, and from a series to its place in the patient.
+"""From the headers of one series' DICOM slices to its order and its place in the patient.
 
 Works on headers alone, so that discovery can tell a whole scan from a broken one without decoding.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +21,14 @@ SAME_POSITION_MM = 0.005
 SAME_DIRECTION = 1e-3
 MAX_SIDEWAYS_MM = 1.0  # slices of one stack lie on a line; vendors round positions to 0.1 mm
 UNEVEN_SHARE = 0.1  # of the slice distance: rounding, not a missing slice
+MOST_UNEVEN_SHARE = 0.25  # of thin slices, of which rounding takes more
+ROUNDING_MM = 0.055  # exporters round positions to 0.1 mm
+FITS = 3
+MAX_UNEVEN_MM = 10.0
+MAX_UNEVEN_RATIO = 10.0
+LISTED = 5
+SAME_INDEX = 1e-6
+DECIMALS = 9  # of positions in mm: takes off what the fit adds
 MAX_MISSING_IN_A_ROW = 2
 MAX_MISSING_SHARE = 0.1
 TILT_WORTH_SAYING_DEGREES = 0.1
@@ -33,7 +40,8 @@ class Stack:
 
     Attributes:
         slices: By position along the normal, lowest first; one per position.
-        indices: Where each of `slices` lies along K.
+        indices: Where each of `slices` lies along K, `(len(slices),)`; whole numbers unless the
+            distances are uneven and the volume is interpolated to even ones.
         num_slices: Along K, missing ones counted.
         repeats: Slices that lie where another one does: the one kept, the other.
         affine: `(4, 4)` (column, row, slice) to world mm, RAS+.
@@ -41,57 +49,16 @@ class Stack:
     """
 
     slices: list[SliceHeader]
-    indices: list[int]
+    indices: NDArray[np.float64]
     num_slices: int
     repeats: list[tuple[SliceHeader, SliceHeader]]
     affine: NDArray[np.float64]
     warnings: list[str]
 
-
-def group_series(headers: Iterable[SliceHeader]) -> list[list[SliceHeader]]:
-    """Sort slices into series.
-
-    By SeriesInstanceUID; where it is missing, by folder, series number and description. A file
-    that is there twice counts once. A series in which several acquisitions (phases, kernels,
-    energies) share their positions is parted by the first header entry that tells them apart.
-
-    Returns:
-        Series in the order in which their first slices came.
-    """
-    groups: dict[tuple[str, ...], list[SliceHeader]] = defaultdict(list)
-    seen: set[tuple[str, int]] = set()
-    for header in headers:
-        if header.instance_uid and (header.instance_uid, header.frame) in seen:
-            continue
-        seen.add((header.instance_uid, header.frame))
-        groups[_series_key(header)].append(header)
-    return [part for group in groups.values() for part in _part_by_acquisition(group)]
-
-
-def _series_key(header: SliceHeader) -> tuple[str, ...]:
-    if header.series_uid:
-        return header.study_uid, header.series_uid, header.patient_id
-    folder = str(Path(header.path).parent)
-    return header.study_uid, folder, str(header.series_number), header.description
-
-
-def _part_by_acquisition(group: list[SliceHeader]) -> list[list[SliceHeader]]:
-    if _all_places_differ(group):
-        return [group]
-    for key in range(len(group[0].split_keys)):
-        parts: dict[str, list[SliceHeader]] = defaultdict(list)
-        for header in group:
-            parts[header.split_keys[key]].append(header)
-        if len(parts) > 1 and all(
-            len(part) > 1 and _all_places_differ(part) for part in parts.values()
-        ):
-            return list(parts.values())
-    return [group]
-
-
-def _all_places_differ(group: list[SliceHeader]) -> bool:
-    places = {tuple(round(value, 2) for value in header.position) for header in group}
-    return len(places) == len(group)
+    @property
+    def is_even(self) -> bool:
+        """Whether every slice lies at a whole index along K, so that none is moved."""
+        return bool((self.indices == np.rint(self.indices)).all())
 
 
 def stack_slices(series: list[SliceHeader], name: str) -> Stack:
@@ -121,16 +88,19 @@ def stack_slices(series: list[SliceHeader], name: str) -> Stack:
         raise InputError(msg)
     positions = np.array([header.position for header in slices])
     indices, warnings = _indices(positions @ normal, name)
-    step = (positions[-1] - positions[0]) / indices[-1]
-    _check_straight(positions, indices, step, name)
+    origin, step = _line(positions, indices)
+    _check_straight(positions, indices, name)
     warnings += _tilt_note(step, normal)
     if repeats:
         places = _places([float(normal @ np.array(other.position)) for _, other in repeats])
         warnings.append(f"Slices at {places} mm are there twice with equal pixels; dropped once.")
+    uids = [(header.instance_uid, header.frame) for header in slices if header.instance_uid]
+    if len(set(uids)) < len(uids):
+        warnings.append("SOPInstanceUIDs repeat; the slices are told apart by their positions.")
     row_mm, column_mm = series[0].pixel_spacing_mm[:2]
     columns = np.stack([rows[0] * column_mm, rows[1] * row_mm, step], axis=1)
-    affine = checked_affine(affine_from_lps(columns, positions[0]), Path(name))
-    return Stack(slices, indices, indices[-1] + 1, repeats, affine, warnings)
+    affine = checked_affine(affine_from_lps(columns, origin), Path(name))
+    return Stack(slices, indices, round(indices[-1]) + 1, repeats, affine, warnings)
 
 
 def _check_same(series: list[SliceHeader], name: str) -> None:
@@ -176,44 +146,116 @@ def _drop_repeats(
     return slices, repeats
 
 
-def _indices(heights: NDArray[np.float64], name: str) -> tuple[list[int], list[str]]:
-    """Index of each slice along K: gaps of whole slices are counted, others refused."""
+def _indices(heights: NDArray[np.float64], name: str) -> tuple[NDArray[np.float64], list[str]]:
+    """Where each slice lies along K: on a grid with few gaps, or between even places."""
     gaps = np.diff(heights)
     distance = float(np.sort(gaps)[(len(gaps) - 1) // 2])  # of two in the middle, the smaller
     if distance < SAME_POSITION_MM:
         msg = f"{name} must have slices one above the other, got them side by side; export it again"
         raise InputError(msg)
-    steps = np.maximum(np.rint(gaps / distance), 1)
-    uneven = np.abs(gaps - steps * distance) > UNEVEN_SHARE * distance * np.sqrt(steps)
-    if uneven.any():
-        at = int(np.argmax(uneven))
-        msg = (
-            f"{name} must have evenly spaced slices, got {gaps[at]:.2f} mm after position "
-            f"{heights[at]:.2f} mm where others are {distance:.2f} mm apart; "
-            "resample it to even slices or export it again"
-        )
+    on_grid = _on_grid(heights, distance)
+    if on_grid is not None and not _misses_much(on_grid):
+        return on_grid, _missing_note(heights, on_grid)
+    step = _finest_distance(gaps)
+    if _joins_even_blocks(gaps, step):
+        num_slices = round((heights[-1] - heights[0]) / step) + 1
+        even = (heights[-1] - heights[0]) / (num_slices - 1)
+        indices = (heights - heights[0]) / even
+        whole = np.rint(indices)
+        return np.where(np.abs(indices - whole) < SAME_INDEX, whole, indices), [
+            f"Slices are {gaps.min():.2f} to {gaps.max():.2f} mm apart; they are interpolated to "
+            f"{num_slices} even ones, {even:.2f} mm apart."
+        ]
+    if on_grid is not None:
+        msg = f"{name} must be complete, got {_missing(heights, on_grid)}; export the series again"
         raise InputError(msg)
-    indices = np.concatenate([[0], np.cumsum(steps)]).astype(int)
-    missing = sorted(set(range(int(indices[-1]) + 1)) - set(indices.tolist()))
-    if not missing:
-        return indices.tolist(), []
+    at = int(np.argmax(np.abs(gaps - distance)))
+    msg = (
+        f"{name} must have evenly spaced slices, got {gaps[at]:.2f} mm after position "
+        f"{heights[at]:.2f} mm where others are {distance:.2f} mm apart; "
+        "resample it to even slices or export it again"
+    )
+    raise InputError(msg)
+
+
+def _on_grid(heights: NDArray[np.float64], distance: float) -> NDArray[np.float64] | None:
+    """Whole indices of slices that lie on an even grid, fitted to all; None where they do not."""
+    for _ in range(FITS):
+        steps = np.maximum(np.rint(np.diff(heights) / distance), 1)
+        indices = np.concatenate([[0], np.cumsum(steps)])
+        centred = indices - indices.mean()
+        distance = float(centred @ heights / (centred @ centred))
+    off = heights - heights.mean() - centred * distance
+    allowed = min(max(UNEVEN_SHARE * distance, ROUNDING_MM), MOST_UNEVEN_SHARE * distance)
+    return indices if np.abs(off).max() <= allowed + SAME_INDEX else None
+
+
+def _misses_much(indices: NDArray[np.float64]) -> bool:
+    num_missing = indices[-1] + 1 - len(indices)
+    in_a_row = np.diff(indices).max() - 1
+    return bool(
+        in_a_row > MAX_MISSING_IN_A_ROW or num_missing > MAX_MISSING_SHARE * (indices[-1] + 1)
+    )
+
+
+def _missing_note(heights: NDArray[np.float64], indices: NDArray[np.float64]) -> list[str]:
+    if len(indices) == indices[-1] + 1:
+        return []
+    return [f"{_missing(heights, indices)} are interpolated from their neighbours."]
+
+
+def _missing(heights: NDArray[np.float64], indices: NDArray[np.float64]) -> str:
+    """How many slices are missing, and where the first of them are."""
+    total = round(indices[-1]) + 1
+    count = total - len(indices)
     height_mm = (heights[-1] - heights[0]) / indices[-1]
-    places = _places([float(heights[0] + index * height_mm) for index in missing])
-    too_long = int(steps.max()) - 1 > MAX_MISSING_IN_A_ROW
-    if too_long or len(missing) > MAX_MISSING_SHARE * (indices[-1] + 1):
-        msg = (
-            f"{name} must be complete, got {len(missing)} missing of {indices[-1] + 1} slices, at "
-            f"{places} mm; export the series again"
-        )
-        raise InputError(msg)
-    note = f"{len(missing)} missing slices at {places} mm are interpolated from their neighbours."
-    return indices.tolist(), [note]
+    absent = itertools.islice(
+        itertools.chain.from_iterable(
+            range(round(below) + 1, round(above)) for below, above in itertools.pairwise(indices)
+        ),
+        count if count <= LISTED else LISTED,
+    )
+    shown = ", ".join(f"{round(heights[0] + index * height_mm, 2):g}" for index in absent)
+    more = f" and {count - LISTED} more" if count > LISTED else ""
+    return f"{count} missing of {total} slices, at {shown}{more} mm"
+
+
+def _finest_distance(gaps: NDArray[np.float64]) -> float:
+    """The smallest distance that a tenth of the gaps, and two at least, share."""
+    fewest = max(2.0, len(gaps) / 10)
+    for gap in np.sort(gaps):
+        same = np.abs(gaps - gap) <= UNEVEN_SHARE * gap
+        if same.sum() >= fewest:
+            return float(gaps[same].mean())
+    return float(np.median(gaps))
+
+
+def _joins_even_blocks(gaps: NDArray[np.float64], step: float) -> bool:
+    """Whether slices of two or more thicknesses adjoin, rather than that some are missing.
+
+    A gap that is wider than both of its neighbours is a hole.
+    """
+    if len(gaps) < 2 or gaps.max() > min(MAX_UNEVEN_MM, MAX_UNEVEN_RATIO * step):
+        return False
+    before, after = np.r_[0.0, gaps[:-1]], np.r_[gaps[1:], 0.0]
+    return bool((gaps <= (1 + UNEVEN_SHARE) * np.maximum(before, after)).all())
+
+
+def _line(
+    positions: NDArray[np.float64], indices: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Origin and step of the line that fits the slices best."""
+    centred = indices - indices.mean()
+    step = centred @ positions / (centred @ centred)
+    origin = positions.mean(axis=0) - indices.mean() * step
+    return np.round(origin, DECIMALS), np.round(step, DECIMALS)
 
 
 def _check_straight(
-    positions: NDArray[np.float64], indices: list[int], step: NDArray[np.float64], name: str
+    positions: NDArray[np.float64], indices: NDArray[np.float64], name: str
 ) -> None:
     # Along the stack a slice may be off by rounding: `_indices` has judged that already.
+    step = (positions[-1] - positions[0]) / indices[-1]
     off = positions - positions[0] - np.outer(indices, step)
     along = step / np.linalg.norm(step)
     sideways = np.linalg.norm(off - np.outer(off @ along, along), axis=1)

@@ -6,6 +6,7 @@ stays open after a bounded look is let through; preprocessing checks the whole v
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 
 from ..case import Case
 from ..errors import InputError
+from .dicom_header import SliceHeader
+from .dicom_pixels import padding_of, read_frames
 from .gunzip import DAMAGE_ERRORS, damaged, open_gzip
 from .nifti import open_voxels, read_header
 from .npz import open_npz
@@ -22,13 +25,15 @@ from .nrrd import is_plain_gzip, read_nrrd_header, spatial_affine
 FIRST_LOOK_BYTES = 256 << 10
 LONGEST_LOOK_BYTES = 64 << 20
 BELOW_WATER_HU = -50.0  # fat and air; neither masks nor MR hold negative values
+LOOKED_AT = (0.5, 0.25, 0.75, 0.0, 1.0)  # places along a series
 MOST_LABELS = 128
 
 
 def why_no_ct(case: Case) -> str:
     """Look at a case's file just long enough to tell whether it can be CT in HU.
 
-    DICOM cases are not looked at: their headers have said so already.
+    DICOM cases are not looked at: discovery has read their headers, and of derived images the
+    pixels.
 
     Returns:
         Why it is not; empty where it is, or may be.
@@ -46,6 +51,31 @@ def why_no_ct(case: Case) -> str:
             return _why_npz_is_no_ct(path)
         case _:
             return ""
+
+
+def why_derived_is_no_ct(slices: Sequence[SliceHeader]) -> str:
+    """Look at a few slices of a derived DICOM series: their header may not say what they show.
+
+    Args:
+        slices: In order, lowest first.
+
+    Returns:
+        Why they are not CT in HU; empty where they are, or may be.
+
+    Raises:
+        InputError: If one of them cannot be decoded.
+    """
+    seen: list[NDArray[Any]] = []
+    for share in LOOKED_AT:
+        header = slices[round(share * (len(slices) - 1))]
+        pixels = next(read_frames([header]))
+        padding = padding_of(pixels, header)
+        values = (pixels if padding is None else pixels[~padding]) * header.slope + header.intercept
+        if values.size and values.min() < BELOW_WATER_HU:
+            return ""
+        seen.append(values.ravel())
+    described = _describe(np.concatenate(seen))
+    return f"is a derived {described}, none below {BELOW_WATER_HU:g}: not CT in HU"
 
 
 def _why_nifti_is_no_ct(path: Path, case: Case) -> str:

@@ -61,7 +61,12 @@ def _read(case: Case, path: Path) -> Volume:
         case "npz":
             return read_npz(path, affine=case.get("affine"))
         case "dicom":
-            return read_dicom(case["files"], name=case["image"])
+            return read_dicom(
+                case["files"],
+                name=case["image"],
+                frames=case.get("frames"),
+                notes=case.get("warnings", ()),
+            )
         case "phantom":
             return read_phantom(case["image"])
         case unknown:

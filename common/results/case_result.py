@@ -178,6 +178,7 @@ def fingerprint(*, case: Case, weights_sha256: str, settings: Mapping[str, Any])
             "source": str(source.resolve()) if source.exists() else case["image"],
             "members": stamps,
             "affine": case.get("affine"),
+            **({"frames": case["frames"]} if "frames" in case else {}),
             "weights_sha256": weights_sha256,
             "settings": settings,
         }

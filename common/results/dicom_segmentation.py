@@ -27,7 +27,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..formats.dicom_header import SliceHeader, read_slice_headers
+from ..formats.dicom_header import SliceHeader, read_headers
 from ..formats.dicom_series import Stack, stack_slices
 from ..tables.snomed import Code, structure_code
 from .atomic import remove, replacing
@@ -59,6 +59,7 @@ def write_dicom_segmentation(
     path: str | Path,
     *,
     source_files: Sequence[str | Path],
+    frames: Sequence[Sequence[int]] | None = None,
     labels: NDArray[np.uint8],
     affine: ArrayLike,
     names: Mapping[int, str],
@@ -74,6 +75,7 @@ def write_dicom_segmentation(
     Args:
         path: Where to write, `segmentation.dcm` by habit.
         source_files: The files from which the series was read; headers only are read.
+        frames: Of each file the frames that were read; all by default.
         labels: `(I, J, K)` on the grid of the volume that `read_dicom` gives for these files.
         affine: `(4, 4)` of that volume, voxel index to world mm, RAS+.
         names: Structures to write: their number in `labels` to their name in TotalSegmentator
@@ -91,7 +93,7 @@ def write_dicom_segmentation(
             name is no structure, or the place cannot be written.
     """
     _check_names(names, encoding)
-    headers = [header for file in source_files for header in read_slice_headers(Path(file))]
+    headers = read_headers(source_files, frames)
     if not headers:
         msg = "source_files must name the series' files, got none; give a DICOM case"
         raise InputError(msg)
@@ -102,6 +104,8 @@ def write_dicom_segmentation(
     images, notes = read_evidence(paths)
     copied = [_read_copied(file) for file in paths]
     reason = _why_not(stack, images, copied, found)
+    if frames and not reason:
+        reason = "the volume is a part of a multi-frame file"
     if reason:
         remove(path)
         return [f"No DICOM segmentation is written: {reason}."]
@@ -168,6 +172,8 @@ def _why_not(
     missing = stack.num_slices - len(stack.slices)
     if not found:
         return "none of the structures was found"
+    if not stack.is_even:
+        return "the slices are unevenly spaced, and the mask lies on even ones between them"
     if missing:
         return (
             f"the series lacks {missing} of its {stack.num_slices} slices, so there is no image "

@@ -134,6 +134,7 @@ class SaveSegmentationd(Transform):
         case["warnings"] += write_dicom_segmentation(
             folder / DICOM_NAME,
             source_files=data["case"]["files"],
+            frames=data["case"].get("frames"),
             labels=labels,
             affine=data["volume"].affine,
             names=coded,

@@ -36,7 +36,7 @@ from .rad_chestct import ID_COLUMN, read_affines, read_shared_labels
 LIST_SUFFIXES = (".csv", ".tsv", ".json")
 IMAGE_COLUMNS = ("image", "path")
 RAD_CHESTCT_FOLDERS = ("", "trn", "val", "tst", "train", "valid", "test")
-CASE_KEYS = ("case_id", "patient_id", "report", "format", "files", "affine", "rescale")
+CASE_KEYS = ("case_id", "patient_id", "report", "format", "files", "frames", "affine", "rescale")
 
 
 @dataclass(frozen=True)
@@ -232,8 +232,8 @@ def _case(path: Path, entry: dict[str, Any]) -> Case:
             reason = rejected[0].reason if rejected else "an empty folder"
             msg = f"folder must hold a CT series, got {reason}; correct the list"
             raise InputError(msg)
-        case["format"] = "dicom"
-        case["files"] = list(choose_series(series, "ask")[0].files)
+        case = choose_series(series, "ask")[0].case()
+        case["image"] = str(path)
     elif not path.is_file():
         msg = "file must exist, got none at this path; correct the list or set data_dir"
         raise InputError(msg)

@@ -42,13 +42,7 @@ def scan_of_folder(folder: Path, *, name: str, slice_mm: float = 5.0) -> Case | 
         reason = f"no plain CT series among {[str(each) for each in series]}" if series else ""
         reason = reason or (rejected[0].reason if rejected else "no scan")
         return Rejection(str(folder), reason)
-    return Case(
-        case_id=name,
-        image=str(chosen.folder),
-        format="dicom",
-        files=list(chosen.files),
-        patient_id=name,
-    )
+    return {**chosen.case(), "case_id": name, "patient_id": name}
 
 
 def plain_series(series: Sequence[Series], slice_mm: float) -> Series | None:

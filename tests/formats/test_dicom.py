@@ -125,6 +125,28 @@ def test_signed_pixels_and_padding_become_air(tmp_path: Path):
     assert "set to air" in volume.facts["warnings"][0]
 
 
+@pytest.mark.parametrize("slope", [1, 2])
+def test_padding_becomes_air_also_where_the_stored_type_cannot_say_air(tmp_path: Path, slope: int):
+    """Unsigned values of which the lowest is -900 HU: the padding is neither +64536 nor -900."""
+    stored = (ramp().astype(np.int32) + 1200).astype(np.uint16)
+
+    def edit(dataset, index):
+        pixels = stored[index].copy()
+        pixels[0, 0] = 65535
+        dataset.PixelData = pixels.tobytes()
+        dataset.RescaleSlope, dataset.RescaleIntercept = slope, -900
+        dataset.add_new("PixelPaddingValue", "US", 65535)
+
+    volume = read_dicom(write_series(tmp_path, edit=edit))
+    expected = stored.transpose(2, 1, 0) * slope - 900.0
+    expected[0, 0] = -1000
+    np.testing.assert_array_equal(volume.hounsfield(), expected)
+    assert volume.facts["warnings"] == [
+        "Padding outside the reconstructed field is set to air.",
+        "The stored values cannot express air; all are converted to HU.",
+    ]
+
+
 def test_padding_value_within_the_range_of_tissue_is_left_alone(tmp_path: Path):
     def edit(dataset, index):
         dataset.add_new("PixelPaddingValue", "US", int(ramp()[0, 0, 1]) + 1024)
@@ -173,7 +195,7 @@ def test_two_images_at_one_position_are_refused(tmp_path: Path):
 def test_missing_slice_is_interpolated_with_a_warning(tmp_path: Path):
     volume = read_dicom(write_series(tmp_path, ramp(12), skip=(5,)))
     np.testing.assert_array_equal(volume.hounsfield(), ramp(12).transpose(2, 1, 0))
-    assert "1 missing slices at 42.5 mm are interpolated" in volume.facts["warnings"][0]
+    assert "1 missing of 12 slices, at 42.5 mm are interpolated" in volume.facts["warnings"][0]
 
 
 def test_too_many_missing_slices_are_refused_with_their_positions(tmp_path: Path):

@@ -147,6 +147,18 @@ def test_the_fingerprint_sees_every_slice_of_a_series(tmp_path: Path) -> None:
     assert first != fingerprint(case=case, weights_sha256="aa", settings={})
 
 
+def test_other_frames_of_the_same_file_are_another_input(tmp_path: Path) -> None:
+    file = tmp_path / "enhanced.dcm"
+    file.touch()
+    case: Any = {"case_id": "a", "image": str(tmp_path), "format": "dicom", "files": [str(file)]}
+    settings: dict[str, Any] = {}
+    prints = {
+        fingerprint(case={**case, **part}, weights_sha256="aa", settings=settings)
+        for part in ({}, {"frames": [[0, 1]]}, {"frames": [[2, 3]]})
+    }
+    assert len(prints) == 3
+
+
 def test_the_fingerprint_of_a_case_without_a_file_is_the_same_everywhere(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

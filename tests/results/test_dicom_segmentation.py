@@ -316,6 +316,31 @@ def test_missing_slices_give_a_reason_and_no_file(
     assert not path.exists()
 
 
+def test_slices_at_uneven_places_give_a_reason_and_no_file(
+    path: Path, write: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    heights = [0, 4, 8, 12, 13, 20, 27]
+
+    def edit(dataset: Dataset, index: int) -> None:
+        in_a_frame(dataset, index)
+        dataset.ImagePositionPatient = [0, 0, heights[index]]
+
+    (sentence,) = write(write_series(tmp_path / "s", ramp(7), edit=edit))
+    assert "the slices are unevenly spaced" in sentence
+    assert not path.exists()
+
+
+def test_a_part_of_a_multi_frame_file_gives_a_reason_and_no_file(
+    path: Path, write: Callable[..., list[str]], tmp_path: Path
+) -> None:
+    file = write_multi_frame(tmp_path / "e.dcm", ramp(6))
+    frames = [[0, 1, 2]]
+    volume = read_dicom([file], frames=frames)
+    (sentence,) = write([file], volume=volume, frames=frames)
+    assert "a part of a multi-frame file" in sentence
+    assert not path.exists()
+
+
 def test_nothing_found_gives_a_reason_and_no_file(
     tmp_path: Path, path: Path, write: Callable[..., Any]
 ) -> None:
