@@ -5,16 +5,7 @@ import torch
 
 from common.card import read_card
 from common.errors import InputError
-from common.weights import (
-    choose_card,
-    file_sha256,
-    load_state,
-    load_weights,
-    read_key_map,
-    read_tensors,
-    rename_keys,
-    save_weights,
-)
+from common.weights import choose_card, file_sha256, load_weights, read_tensors, save_weights
 
 
 @pytest.fixture
@@ -103,68 +94,3 @@ def test_changed_tensors_are_refused(tiny_card, make_tiny_network):
         file.write(b"!")
     with pytest.raises(InputError, match="must match the card's sha256"):
         load_weights(make_tiny_network(), card=tiny_card)
-
-
-def test_every_key_that_does_not_fit_is_named():
-    network = torch.nn.Linear(2, 3)
-    state = {"weight": torch.zeros(3, 4), "offset": torch.zeros(3)}
-    with pytest.raises(InputError) as caught:
-        load_state(network, state)
-    assert str(caught.value).splitlines() == [
-        "checkpoint does not fit Linear:",
-        "  missing bias [3]",
-        "  unexpected offset [3]",
-        "  weight has shape [3, 4], expected [3, 2]",
-    ]
-
-
-def test_nothing_is_loaded_where_anything_does_not_fit():
-    network = torch.nn.Linear(2, 3)
-    before = network.weight.clone()
-    with pytest.raises(InputError, match="missing bias"):
-        load_state(network, {"weight": torch.zeros(3, 2)})
-    assert torch.equal(network.weight, before)
-
-
-@pytest.mark.parametrize("wrapper", ["state_dict", "model", "network"])
-def test_wrapped_state_dict_is_unwrapped(tmp_path, wrapper):
-    torch.save({wrapper: {"weight": torch.ones(2)}, "epoch": 3}, tmp_path / "a.pth")
-    assert read_tensors(tmp_path / "a.pth").keys() == {"weight"}
-
-
-class Stranger:
-    pass
-
-
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_damaged_tensors_are_refused(tmp_path, suffix):
-    path = tmp_path / f"model{suffix}"
-    path.write_bytes(b"no tensors here")
-    with pytest.raises(InputError, match=r"weights must be a state dict of tensors, got .*model"):
-        read_tensors(path)
-
-
-def test_nothing_but_tensors_is_unpickled(tmp_path):
-    torch.save({"weight": Stranger()}, tmp_path / "model.pt")
-    with pytest.raises(InputError, match="weights must be a state dict of tensors"):
-        read_tensors(tmp_path / "model.pt")
-    torch.save([1, 2], tmp_path / "model.pt")
-    with pytest.raises(InputError, match=r"with something else; save network\.state_dict"):
-        read_tensors(tmp_path / "model.pt")
-
-
-def test_key_map_renames_in_order_and_drops_by_rename_to_nothing():
-    state = {"net.conv.weight": torch.ones(1), "net.fc.bias": torch.zeros(1)}
-    key_map = [[r"^net\.", ""], [r"^fc\..*", ""], [r"^conv\.", "encoder."]]
-    assert rename_keys(state, key_map).keys() == {"encoder.weight"}
-
-
-def test_key_map_must_keep_keys_apart():
-    with pytest.raises(InputError, match="must keep keys apart, got x twice"):
-        rename_keys({"a.x": torch.ones(1), "b.x": torch.ones(1)}, [[r"^[ab]\.", ""]])
-
-
-def test_unknown_layout_is_refused(tmp_path):
-    (tmp_path / "map.json").write_text('{"published": []}')
-    with pytest.raises(InputError, match="layout must be one of published, got imagenet"):
-        read_key_map(tmp_path / "map.json", "imagenet")
