@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -123,15 +122,15 @@ def load_state(
         msg = f"{source} does not fit {type(network).__name__}: {misfit}"
         raise InputError(msg)
     found.say(source)
-    numbers, cast = checked_numbers(found.state, wanted, source=source)
-    network.load_state_dict(numbers)
+    cast = check_numbers(found.state, wanted, source=source)
+    network.load_state_dict(found.state)
     return {**found.notes, **({"cast": cast} if cast else {})}
 
 
-def checked_numbers(
+def check_numbers(
     state: Mapping[str, Tensor], wanted: Mapping[str, Tensor], *, source: str
-) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors of the kinds of numbers that a network has, after a look at each.
+) -> dict[str, str]:
+    """Look at every number of a state dict that fits a network.
 
     Args:
         state: Under the keys of `wanted`.
@@ -139,18 +138,16 @@ def checked_numbers(
         source: What the tensors are called in errors.
 
     Returns:
-        The tensors, and what was cast: `float16` to `float32`.
+        Which kinds of numbers become others in the network: `float16` to `float32`.
 
     Raises:
         InputError: If a tensor is not finite, all 0, a negative variance or of another kind.
     """
     cast: dict[str, str] = {}
     wrong: dict[str, list[str]] = {}
-    numbers = {}
     for key, tensor in state.items():
         kind = wanted[key].dtype
-        numbers[key] = tensor.to(kind) if _is_same_kind(tensor, kind) else tensor
-        problem = _problem(key, tensor, numbers[key], kind)
+        problem = _problem(key, tensor, kind)
         if problem:
             wrong.setdefault(problem, []).append(key)
         elif tensor.dtype != kind:
@@ -166,7 +163,7 @@ def checked_numbers(
     if cast and is_first_process():
         listed = ", ".join(f"{before} to {after}" for before, after in cast.items())
         logger.info("%s: numbers were cast from %s", source, listed)
-    return numbers, cast
+    return cast
 
 
 def rename_keys(state: Mapping[str, Tensor], key_map: KeyMap) -> dict[str, Tensor]:
@@ -262,14 +259,16 @@ def _is_same_kind(tensor: Tensor, kind: torch.dtype) -> bool:
     return not tensor.is_complex() and (tensor.dtype == torch.bool) == (kind == torch.bool)
 
 
-def _problem(key: str, tensor: Tensor, number: Tensor, kind: torch.dtype) -> str:
+def _problem(key: str, tensor: Tensor, kind: torch.dtype) -> str:
     """What is wrong with one tensor; empty if nothing."""
-    if number.dtype != kind:
+    if not _is_same_kind(tensor, kind):
         return f"{_name(tensor.dtype)} in place of {_name(kind)}"
-    if not number.numel() or not kind.is_floating_point:
+    if not tensor.numel() or not kind.is_floating_point:
         return ""
-    low, high = (value.item() for value in number.aminmax())  # both NaN where any is
-    if not (math.isfinite(low) and math.isfinite(high)):
+    comparable = tensor.float() if tensor.element_size() == 1 else tensor  # torch orders no float8
+    low, high = (float(value) for value in comparable.aminmax())  # both NaN where any is
+    most = torch.finfo(kind).max
+    if not (low >= -most and high <= most):
         return "NaN or infinity"
     if low < 0 and key.endswith("running_var"):
         return "a negative variance"
