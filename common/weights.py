@@ -22,7 +22,7 @@ from .checkpoint import read_tensors
 from .errors import InputError
 from .fitting import load_state, read_key_map, rename_keys, unwrap
 from .parallel import is_first_process
-from .results.atomic import replacing, write_json
+from .results.atomic import PARTIAL, replacing, write_json
 
 __all__ = [
     "card_beside", "choose_card", "file_sha256", "load_state", "load_weights", "read_key_map",
@@ -160,6 +160,8 @@ def save_state(state: Mapping[str, Tensor], content: Mapping[str, Any], path: Pa
     staged = tensors.with_stem(f"{tensors.stem}-{digest[:12]}")
     full = {**content, "tensors": tensors.name, "sha256": digest}
     with _alone(path.parent):
+        for left in path.parent.glob(f"{PARTIAL}*-{tensors.stem}*{tensors.suffix}"):
+            left.unlink(missing_ok=True)  # of a process that was killed
         with replacing(staged) as partial:
             partial.write_bytes(archive.getbuffer())
         if path.exists():  # its tensors are about to change

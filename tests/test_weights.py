@@ -1,11 +1,24 @@
+import errno
 import logging
+import multiprocessing
+import os
+import time
+from pathlib import Path
 
 import pytest
 import torch
 
 from common.card import read_card
 from common.errors import InputError
-from common.weights import choose_card, file_sha256, load_weights, read_tensors, save_weights
+from common.weights import (
+    card_beside,
+    choose_card,
+    file_sha256,
+    load_weights,
+    read_tensors,
+    save_state,
+    save_weights,
+)
 
 
 @pytest.fixture
@@ -94,3 +107,134 @@ def test_changed_tensors_are_refused(tiny_card, make_tiny_network):
         file.write(b"!")
     with pytest.raises(InputError, match="must match the card's sha256"):
         load_weights(make_tiny_network(), card=tiny_card)
+
+
+def test_numbers_that_are_none_are_refused_when_weights_are_loaded(
+    tmp_path, make_tiny_network, tiny_content
+):
+    network = make_tiny_network()
+    network.head[0].bias.data[0] = float("nan")
+    card = save_weights(network, tiny_content, tmp_path / "model.json")
+    with pytest.raises(
+        InputError, match=r"checkpoint .*model\.pt must hold finite numbers.* head\."
+    ):
+        load_weights(make_tiny_network(), card=card)
+
+
+def test_a_card_finds_its_tensors_and_another_json_is_no_card(tiny_card, tmp_path):
+    assert card_beside(tiny_card.tensors) == tiny_card.path
+    assert card_beside(tiny_card.path.parent) == tiny_card.path
+    assert card_beside(tmp_path / "none.pt") is None
+    for text in ('{"tensors": "other.pt"}', "[1]", "{"):
+        (tmp_path / "other.json").write_text(text)
+        assert card_beside(tmp_path / "other.safetensors") is None
+
+
+def agree(path):
+    """Whether a card stands beside the tensors that it describes."""
+    card = read_card(path)
+    return file_sha256(card.tensors) == card.sha256
+
+
+class Killed(BaseException):
+    pass
+
+
+def counted(operation, steps, last):
+    """Count calls; end the process, as it were, before the call number `last`."""
+
+    def call(*arguments, **options):
+        if last is not None and len(steps) >= last:
+            raise Killed
+        steps.append(operation)
+        return operation(*arguments, **options)
+
+    return call
+
+
+@pytest.mark.parametrize("name", ["model.json", "demo.json"])
+@pytest.mark.parametrize("before", [True, False])
+def test_whenever_saving_is_cut_off_card_and_tensors_agree(
+    tmp_path, make_tiny_network, tiny_content, monkeypatch, name, before
+):
+    """As a kill would have it, each step that changes the folder is once the last."""
+    for last in range(9):
+        path, steps = tmp_path / str(last) / name, []
+        if before:
+            save_weights(make_tiny_network(seed=0), tiny_content, path)
+        with monkeypatch.context() as patch:
+            for owner, step in ((Path, "replace"), (os, "link"), (Path, "unlink")):
+                patch.setattr(owner, step, counted(getattr(owner, step), steps, last=last))
+            try:
+                new = save_weights(make_tiny_network(seed=1), tiny_content, path)
+            except Killed:
+                new = None
+        assert path.exists() or not before
+        assert not path.exists() or agree(path)
+        if new:
+            break
+        again = save_weights(make_tiny_network(seed=2), tiny_content, path)
+        left = {p for p in path.parent.iterdir() if not p.name.endswith(f"-{name}")}
+        assert left == {path, again.tensors}
+    assert last > 3
+    assert new is not None
+
+
+def save_again_and_again(path, seeds, tensors, content):
+    for seed in seeds:
+        save_state({"weight": tensors + seed}, content, path)
+
+
+def test_two_that_save_at_once_leave_one_pair(tmp_path, tiny_content):
+    path = tmp_path / "model.json"
+    context = multiprocessing.get_context("fork")
+    writers = [
+        context.Process(
+            target=save_again_and_again, args=(path, seeds, torch.ones(1000), tiny_content)
+        )
+        for seeds in (range(30), range(100, 130))
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+        assert writer.exitcode == 0
+    assert agree(path)
+    assert {p.name for p in tmp_path.iterdir()} == {"model.json", "model.pt"}
+
+
+def test_a_killed_writer_leaves_a_pair_that_agrees(tmp_path, tiny_content):
+    path = tmp_path / "model.json"
+    save_state({"weight": torch.ones(3)}, tiny_content, path)
+    for wait_s in (0.01, 0.02, 0.03, 0.05, 0.08):
+        writer = multiprocessing.get_context("fork").Process(
+            target=save_again_and_again, args=(path, range(9999), torch.ones(9), tiny_content)
+        )
+        writer.start()
+        time.sleep(wait_s)
+        writer.kill()
+        writer.join()
+        assert agree(path)
+    save_state({"weight": torch.ones(3)}, tiny_content, path)
+    assert agree(path)
+
+
+def test_a_full_disk_leaves_what_was_there(tiny_card, tiny_content, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="must be a place that can be written"):
+        save_state({"weight": torch.ones(3)}, tiny_content, tiny_card.path)
+    monkeypatch.undo()
+    assert agree(tiny_card.path)
+    assert {p.name for p in tiny_card.path.parent.iterdir()} == {"model.json", "model.pt"}
+
+
+def test_a_file_system_without_links_gets_a_copy(tmp_path, tiny_content, monkeypatch):
+    def none(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", none)
+    save_state({"weight": torch.ones(3)}, tiny_content, tmp_path / "model.json")
+    assert agree(tmp_path / "model.json")
