@@ -144,13 +144,20 @@ def card_for_labels(card: Card, labels: Sequence[str]) -> Card:
 
     Args:
         card: What to start from.
-        labels: Names in channel order, the background first. Where all of them are structures of
-            TotalSegmentator version 2, label volumes keep its numbers; otherwise they count on.
+        labels: Names in channel order, a segmenter's background first. Where all of them are
+            structures of TotalSegmentator version 2, label volumes keep its numbers; otherwise they
+            count on. None keeps the card as it is.
     """
+    if not labels or list(labels) == card.labels:
+        return card
     content = {k: v for k, v in card.content.items() if k not in ("numbers", "thresholds")}
     content["labels"] = list(labels)
     if set(labels) <= set(STRUCTURES) and list(labels) != list(STRUCTURES):
         content["numbers"] = [STRUCTURES.index(label) for label in labels]
+    arguments = content["network"]["arguments"]
+    if "num_classes" in arguments:
+        own = {**arguments, "num_classes": len(labels)}
+        content["network"] = {**content["network"], "arguments": own}
     return Card(path=card.path, content=content)
 
 

@@ -148,9 +148,17 @@ def test_structures_of_totalsegmentator_keep_their_numbers_and_others_count_on(t
     organs = card_for_labels(tiny_card, ["background", "liver", "heart"])
     assert organs.labels == ["background", "liver", "heart"]
     assert organs.numbers == [0, 5, 51]
-    assert organs.architecture == tiny_card.architecture
+    assert organs.architecture == {**tiny_card.architecture, "num_classes": 3}
     tumour = card_for_labels(organs, ["background", "liver", "tumour"])
     assert tumour.numbers == [0, 1, 2]
     whole = card_for_labels(organs, STRUCTURES)
     assert whole.numbers == list(range(118))
     assert "numbers" not in whole.content
+
+
+def test_a_classifiers_card_for_other_labels_builds_a_network_for_them(tiny_card):
+    own = card_for_labels(tiny_card, ["Edema", "Embolism"])
+    assert own.labels == ["Edema", "Embolism"]
+    assert own.architecture["num_classes"] == 2
+    assert tiny_card.architecture["num_classes"] == 18
+    assert card_for_labels(tiny_card, []) is tiny_card
