@@ -28,8 +28,9 @@ from typing import Any
 from .card_checks import card_problems
 from .errors import InputError
 from .results.schema import WeightsRecord
-from .tables.totalsegmentator import STRUCTURES
+from .tables.totalsegmentator import BACKGROUND, STRUCTURES
 
+MOST_NUMBERS = 255  # a label volume is uint8
 REQUIRED_KEYS = ("name", "bundle", "network", "preprocessing", "labels", "clinical_use")
 
 
@@ -139,7 +140,9 @@ class Card:
         }
 
 
-def card_for_labels(card: Card, labels: Sequence[str]) -> Card:
+def card_for_labels(
+    card: Card, labels: Sequence[str], numbers: Mapping[str, int] | None = None
+) -> Card:
     """The same architecture and preprocessing for other labels, as fine-tuning wants them.
 
     Args:
@@ -147,17 +150,22 @@ def card_for_labels(card: Card, labels: Sequence[str]) -> Card:
         labels: Names in channel order, a segmenter's background first. Where all of them are
             structures of TotalSegmentator version 2, label volumes keep its numbers; otherwise they
             count on. None keeps the card as it is.
+        numbers: What stands for each label in the training data's own volumes, where that is to be
+            kept: 0 is the background's, and 255 the highest that a label volume can hold.
     """
     if not labels or list(labels) == card.labels:
         return card
     content = {k: v for k, v in card.content.items() if k not in ("numbers", "thresholds")}
     content["labels"] = list(labels)
-    if set(labels) <= set(STRUCTURES) and list(labels) != list(STRUCTURES):
+    own = {BACKGROUND: 0, **(numbers or {})}
+    if numbers and set(labels) <= set(own) and max(own[label] for label in labels) <= MOST_NUMBERS:
+        content["numbers"] = [own[label] for label in labels]
+    elif set(labels) <= set(STRUCTURES) and list(labels) != list(STRUCTURES):
         content["numbers"] = [STRUCTURES.index(label) for label in labels]
     arguments = content["network"]["arguments"]
     if "num_classes" in arguments:
-        own = {**arguments, "num_classes": len(labels)}
-        content["network"] = {**content["network"], "arguments": own}
+        fitting = {**arguments, "num_classes": len(labels)}
+        content["network"] = {**content["network"], "arguments": fitting}
     return Card(path=card.path, content=content)
 
 

@@ -84,7 +84,7 @@ def _are_names(value: Any) -> bool:
 
 
 def _are_numbers(value: Any) -> bool:
-    return _are(value, _is_whole) and len(set(value)) == len(value)
+    return _are(value, lambda one: _is_whole(one) and one <= 255) and len(set(value)) == len(value)
 
 
 def _are_thresholds(value: Any) -> bool:
@@ -119,7 +119,7 @@ CARD: Mapping[str, Rule] = {
     "labels": ("a list of different names", _are_names),
     "clinical_use": YES_OR_NO,
     "thresholds": ("an object of label and number from 0 to 1", _are_thresholds),
-    "numbers": ("a list of different whole numbers", _are_numbers),
+    "numbers": ("a list of different whole numbers to 255", _are_numbers),
     "presets": (
         "an object of objects",
         lambda v: _is_object(v) and all(map(_is_object, v.values())),

@@ -55,8 +55,10 @@ def choose_card(weights: str, *, bundle_root: str | Path) -> Card:
     elif weights == "demo":
         card = read_card(models / "demo.json")
     else:
-        path = Path(str(weights)).expanduser()
-        card = read_card(_card_of(path))
+        card = read_card(_card_of(Path(str(weights)).expanduser()))
+    if card.tensors and card.tensors.is_file() and not card.sha256:  # results are known by it
+        content = {**card.content, "sha256": file_sha256(card.tensors)}
+        card = Card(path=card.path, content=content)
     if card.is_synthetic and is_first_process():
         logger.warning(
             "Weights '%s' are SYNTHETIC and never saw a patient: they show that everything runs. "
@@ -70,16 +72,25 @@ def _card_of(path: Path) -> Path:
     """The card at a path that names a card, its tensors or their folder."""
     if path.is_dir():
         return path / "model.json"
-    return path.with_suffix(".json") if path.suffix in TENSOR_SUFFIXES else path
+    if path.suffix not in TENSOR_SUFFIXES:
+        return path
+    card = path.with_suffix(".json")
+    if path.is_file() and not card.is_file():
+        msg = (
+            f"weights must have a card beside them, got {path} without {card.name}; install a "
+            f"checkpoint with scripts/fetch_weights.py <bundle> --from {path}"
+        )
+        raise InputError(msg)
+    return card
 
 
 def card_beside(path: Path) -> Path | None:
     """The card that describes a file of tensors, or lies in a folder; None where there is none."""
-    card = _card_of(path)
+    if path.is_dir():
+        return path / "model.json"
+    card = path.with_suffix(".json")
     if card == path or not card.is_file():
         return None
-    if path.is_dir():
-        return card
     try:
         names = json.loads(card.read_text(encoding="utf-8")).get("tensors")
     except (OSError, ValueError, AttributeError):
@@ -114,9 +125,10 @@ def tensors_of(card: Card) -> Path:
     """
     path = card.tensors
     if path is None or not path.is_file():
+        instead = "leave --weights out" if card.path.stem == "demo" else "use --weights demo"
         msg = (
             f"card must come with its tensors, got {card.path} without {path or 'any'}; "
-            "fetch, convert or train them, or use --weights demo"
+            f"fetch, convert or train them, or {instead}"
         )
         raise InputError(msg)
     if card.sha256 and file_sha256(path) != card.sha256:

@@ -156,6 +156,15 @@ def test_structures_of_totalsegmentator_keep_their_numbers_and_others_count_on(t
     assert "numbers" not in whole.content
 
 
+def test_label_volumes_keep_the_numbers_of_the_data_they_were_trained_on(tiny_card):
+    numbers = {"liver": 1, "tumour": 3, "vessel": 7}
+    own = card_for_labels(tiny_card, ["background", "tumour", "liver"], numbers)
+    assert own.numbers == [0, 3, 1]
+    assert card_for_labels(tiny_card, ["background", "liver"], numbers).numbers == [0, 1]
+    assert card_for_labels(tiny_card, ["background", "liver"], {}).numbers == [0, 5]
+    assert card_for_labels(tiny_card, ["background", "a"], {"a": 300}).numbers == [0, 1]
+
+
 def test_a_classifiers_card_for_other_labels_builds_a_network_for_them(tiny_card):
     own = card_for_labels(tiny_card, ["Edema", "Embolism"])
     assert own.labels == ["Edema", "Embolism"]

@@ -69,6 +69,18 @@ def test_weights_are_named_by_folder_card_or_tensors(tiny_card, name):
     assert chosen.path == tiny_card.path
 
 
+def test_a_checkpoint_without_a_card_says_how_to_install_it(tmp_path):
+    save_state({"weight": torch.ones(1)}, {}, tmp_path / "mine.json")
+    (tmp_path / "mine.json").unlink()
+    with pytest.raises(InputError, match=r"without mine\.json; install .* --from .*mine\.pt"):
+        choose_card(str(tmp_path / "mine.pt"), bundle_root="nowhere")
+
+
+def test_a_card_without_a_hash_gets_that_of_its_tensors(tiny_card, rewrite):
+    rewrite(tiny_card, sha256=None)
+    assert choose_card(str(tiny_card.path), bundle_root="nowhere").sha256 == tiny_card.sha256
+
+
 def test_synthetic_weights_warn_once_and_others_do_not(bundle_root, tiny_card, caplog, rewrite):
     with caplog.at_level(logging.WARNING):
         choose_card("demo", bundle_root=bundle_root)
@@ -125,6 +137,7 @@ def test_a_card_finds_its_tensors_and_another_json_is_no_card(tiny_card, tmp_pat
     assert card_beside(tiny_card.tensors) == tiny_card.path
     assert card_beside(tiny_card.path.parent) == tiny_card.path
     assert card_beside(tmp_path / "none.pt") is None
+    assert card_beside(tiny_card.path) is None
     for text in ('{"tensors": "other.pt"}', "[1]", "{"):
         (tmp_path / "other.json").write_text(text)
         assert card_beside(tmp_path / "other.safetensors") is None

@@ -70,14 +70,14 @@ def decathlon(tmp_path_factory):
         (folder / part).mkdir()
     for seed in range(5):
         image, labels = organs(seed)
-        tumour = (np.asarray(labels.dataobj) == STRUCTURES.index("heart")).astype(np.uint8)
+        tumour = 3 * (np.asarray(labels.dataobj) == STRUCTURES.index("heart")).astype(np.uint8)
         nib.save(image, folder / "imagesTr" / f"lung_{seed:03d}.nii.gz")
         nib.save(
             nib.Nifti1Image(tumour, image.affine), folder / "labelsTr" / f"lung_{seed:03d}.nii.gz"
         )
         name = f"lung_{seed:03d}.nii.gz"
         training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
-    described = {"labels": {"0": "background", "1": "cancer"}, "training": training, "test": []}
+    described = {"labels": {"0": "background", "3": "cancer"}, "training": training, "test": []}
     (folder / "dataset.json").write_text(json.dumps(described))
     return folder
 
@@ -255,7 +255,7 @@ def test_a_tumour_s_segmenter_is_trained_used_and_scored_on_cases_it_has_not_see
     assert ended.code == 0, ended.err
     card = read_card(tmp_path / "run" / "model.json")
     assert card.labels == ["background", "cancer"]
-    assert card.numbers == [0, 1]
+    assert card.numbers == [0, 3]  # as in the data's own volumes
     assert segment("--input", scans / "one.nii.gz", "--weights", card.path).code == 0
     ended = run_bundle("inference", "evaluate", configs=CONFIGS)(
         "--weights", card.path, "--output_dir", tmp_path / "scores", "--num_bootstrap", "20",
@@ -299,6 +299,8 @@ def test_a_whole_body_segmenter_is_tuned_to_an_organ_of_ones_own(
     ended = segment("--input", scans / "one.nii.gz", "--weights", card.path)
     assert ended.code == 0, ended.err
     assert set(volumes(tmp_path / "out" / "one")) <= {"cancer"}
+    mask = nib.load(tmp_path / "out" / "one" / "segmentation.nii.gz")
+    assert set(np.unique(np.asarray(mask.dataobj))) <= {0, 3}
 
 
 def test_a_body_of_another_size_is_no_start(
