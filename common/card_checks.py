@@ -26,7 +26,7 @@ def card_problems(content: Mapping[str, Any]) -> list[str]:
     for key, value in content["network"]["arguments"].items():
         found += _broken("network.arguments.", {key: value}, {key: SIZES})
     for name, preset in content.get("presets", {}).items():
-        found += _broken(f"presets.{name}.", preset, PREPROCESSING | PRESET)
+        found += _broken(f"presets.{name}.", preset, {**PREPROCESSING, **PRESET})
     labels = content["labels"]
     strangers = [label for label in content.get("thresholds", {}) if label not in labels]
     if strangers:
@@ -80,7 +80,9 @@ def _is_yes_or_no(value: Any) -> bool:
 
 
 def _are_names(value: Any) -> bool:
-    return _are(value, lambda one: isinstance(one, str) and one) and len(set(value)) == len(value)
+    return _are(value, lambda one: isinstance(one, str) and one != "") and len(set(value)) == len(
+        value
+    )
 
 
 def _are_numbers(value: Any) -> bool:

@@ -165,7 +165,7 @@ def _layout(
 ) -> str:
     """The published layout, or another one of the key map where a checkpoint fits that alone."""
     wanted = network.state_dict().keys()
-    layouts = dict.fromkeys([published, *json.loads(key_map.read_text(encoding="utf-8"))])
+    layouts: list[str] = [published, *json.loads(key_map.read_text(encoding="utf-8"))]
     for layout in layouts:
         found = unwrap(state, wanted, key_map=read_key_map(key_map, layout))
         if found.state.keys() == wanted:

@@ -36,7 +36,8 @@ def head_parameters(network: nn.Module) -> list[str]:
             layers = [
                 (n, m) for n, m in module.named_modules(prefix=name) if isinstance(m, _LAYERS)
             ]
-            keys += [f"{layers[-1][0]}.{part}" for part in dict(layers[-1][1].named_parameters())]
+            for last, layer in layers[-1:]:  # none where a level has no head of its own
+                keys += [f"{last}.{part}" for part, _ in layer.named_parameters()]
     return keys
 
 
