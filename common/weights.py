@@ -176,8 +176,11 @@ def save_state(state: Mapping[str, Tensor], content: Mapping[str, Any], path: Pa
             left.unlink(missing_ok=True)  # of a process that was killed
         with replacing(staged) as partial:
             partial.write_bytes(archive.getbuffer())
-        if path.exists():  # its tensors are about to change
+        try:
             write_json(path, {**full, "tensors": staged.name})
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
         with replacing(tensors) as partial:
             _link(staged, partial)
         write_json(path, full)

@@ -232,16 +232,25 @@ def test_a_killed_writer_leaves_a_pair_that_agrees(tmp_path, tiny_content):
     assert agree(path)
 
 
-def test_a_full_disk_leaves_what_was_there(tiny_card, tiny_content, monkeypatch):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_a_full_disk_leaves_a_pair_that_agrees(tiny_card, tiny_content, monkeypatch, room):
+    """Room for nothing, for the tensors alone, for the first card too."""
+    whole, written = Path.write_bytes, []
+
+    def full(self, content):
+        if len(written) == room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(self)
+        return whole(self, content)
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(InputError, match="must be a place that can be written"):
         save_state({"weight": torch.ones(3)}, tiny_content, tiny_card.path)
     monkeypatch.undo()
     assert agree(tiny_card.path)
-    assert {p.name for p in tiny_card.path.parent.iterdir()} == {"model.json", "model.pt"}
+    named = {"model.json", "model.pt", read_card(tiny_card.path).tensors.name}
+    assert {p.name for p in tiny_card.path.parent.iterdir()} == named
+    assert (read_card(tiny_card.path).sha256 == tiny_card.sha256) == (room < 2)
 
 
 def test_a_file_system_without_links_gets_a_copy(tmp_path, tiny_content, monkeypatch):
