@@ -99,7 +99,7 @@ def load_state(
     state: Mapping[str, Tensor],
     *,
     key_map: KeyMap = (),
-    source: str = "checkpoint",
+    source: str = "",
 ) -> dict[str, Any]:
     """Load a state dict; every key and shape must fit, and every number must be one.
 
@@ -107,7 +107,8 @@ def load_state(
         network: Gets the numbers; stays as it is if anything is wrong.
         state: Under the network's keys, or those of a wrapper around it.
         key_map: From foreign keys to the network's, see `rename_keys`.
-        source: What the tensors are called in errors.
+        source: The file that they come from, as errors call it. Of a file a layer of zeros is
+            refused too: no training leaves one.
 
     Returns:
         What was done to make it fit, for a card: `prefix`, `left_out`, `cast`. Empty if nothing.
@@ -120,9 +121,9 @@ def load_state(
     found = unwrap(state, wanted, key_map=key_map)
     misfit = _misfit(wanted, found)
     if misfit:
-        msg = f"{source} does not fit {type(network).__name__}: {misfit}"
+        msg = f"{source or 'checkpoint'} does not fit {type(network).__name__}: {misfit}"
         raise InputError(msg)
-    found.say(source)
+    found.say(source or "checkpoint")
     cast = check_numbers(found.state, wanted, source=source)
     network.load_state_dict(found.state)
     return {**found.notes, **({"cast": cast} if cast else {})}
@@ -136,7 +137,7 @@ def check_numbers(
     Args:
         state: Under the keys of `wanted`.
         wanted: A network's own.
-        source: What the tensors are called in errors.
+        source: See `load_state`.
 
     Returns:
         Which kinds of numbers become others in the network: `float16` to `float32`.
@@ -148,7 +149,7 @@ def check_numbers(
     wrong: dict[str, list[str]] = {}
     for key, tensor in state.items():
         kind = wanted[key].dtype
-        problem = _problem(key, tensor, kind)
+        problem = _problem(key, tensor, kind, zeros=not source)
         if problem:
             wrong.setdefault(problem, []).append(key)
         elif tensor.dtype != kind:
@@ -156,14 +157,14 @@ def check_numbers(
     if wrong:
         got = "; ".join(f"{what} in {shortened(keys)}" for what, keys in wrong.items())
         msg = (
-            f"{source} must hold finite numbers of the network's kind, variances from 0 and no "
-            f"layer of zeros, got {got}; take one that was saved before the training blew up, or "
-            "fetch it again"
+            f"{source or 'checkpoint'} must hold finite numbers of the network's kind, variances "
+            f"from 0 and no layer of zeros, got {got}; take one that was saved before the training "
+            "blew up, or fetch it again"
         )
         raise InputError(msg)
     if cast and is_first_process():
         listed = ", ".join(f"{before} to {after}" for before, after in cast.items())
-        logger.info("%s: numbers were cast from %s", source, listed)
+        logger.info("%s: numbers were cast from %s", source or "checkpoint", listed)
     return cast
 
 
@@ -272,8 +273,8 @@ def _is_same_kind(tensor: Tensor, kind: torch.dtype) -> bool:
     return not tensor.is_complex() and (tensor.dtype == torch.bool) == (kind == torch.bool)
 
 
-def _problem(key: str, tensor: Tensor, kind: torch.dtype) -> str:
-    """What is wrong with one tensor; empty if nothing."""
+def _problem(key: str, tensor: Tensor, kind: torch.dtype, *, zeros: bool) -> str:
+    """What is wrong with one tensor; empty if nothing. `zeros` lets a layer of them pass."""
     if not _is_same_kind(tensor, kind):
         return f"{_name(tensor.dtype)} in place of {_name(kind)}"
     if not tensor.numel() or not kind.is_floating_point:
@@ -284,7 +285,7 @@ def _problem(key: str, tensor: Tensor, kind: torch.dtype) -> str:
         return "NaN or infinity"
     if low < 0 and key.endswith("running_var"):
         return "a negative variance"
-    if low == high == 0 and key.endswith("weight"):
+    if low == high == 0 and not zeros and key.endswith("weight"):
         return "nothing but 0"
     return ""
 
