@@ -11,7 +11,9 @@ Its keys:
 - `num_features`: of an encoder, how many numbers embed a scan.
 - `tensors`, `sha256`: file beside the card and its hash. Absent in a card that only describes
   an architecture, such as `published.json` before its weights are fetched.
-- `training`, `score`: what it was trained on and what it reaches there.
+- `training`, `score`: what it was trained on and what it reaches there. `training.initial_weights`:
+  what it started from, and which heads began anew.
+- `origin`: of installed weights, the file they came from and what was done to make it fit.
 - `source`, `licence`, `synthetic`, `clinical_use`.
 """
 
@@ -23,10 +25,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from .card_checks import card_problems
 from .errors import InputError
 from .results.schema import WeightsRecord
-from .tables.totalsegmentator import STRUCTURES
+from .tables.totalsegmentator import BACKGROUND, STRUCTURES
 
+MOST_NUMBERS = 255  # a label volume is uint8
 REQUIRED_KEYS = ("name", "bundle", "network", "preprocessing", "labels", "clinical_use")
 
 
@@ -136,18 +140,32 @@ class Card:
         }
 
 
-def card_for_labels(card: Card, labels: Sequence[str]) -> Card:
+def card_for_labels(
+    card: Card, labels: Sequence[str], numbers: Mapping[str, int] | None = None
+) -> Card:
     """The same architecture and preprocessing for other labels, as fine-tuning wants them.
 
     Args:
         card: What to start from.
-        labels: Names in channel order, the background first. Where all of them are structures of
-            TotalSegmentator version 2, label volumes keep its numbers; otherwise they count on.
+        labels: Names in channel order, a segmenter's background first. Where all of them are
+            structures of TotalSegmentator version 2, label volumes keep its numbers; otherwise they
+            count on. None keeps the card as it is.
+        numbers: What stands for each label in the training data's own volumes, where that is to be
+            kept: 0 is the background's, and 255 the highest that a label volume can hold.
     """
+    if not labels or list(labels) == card.labels:
+        return card
     content = {k: v for k, v in card.content.items() if k not in ("numbers", "thresholds")}
     content["labels"] = list(labels)
-    if set(labels) <= set(STRUCTURES) and list(labels) != list(STRUCTURES):
+    own = {BACKGROUND: 0, **(numbers or {})}
+    if numbers and set(labels) <= set(own) and max(own[label] for label in labels) <= MOST_NUMBERS:
+        content["numbers"] = [own[label] for label in labels]
+    elif set(labels) <= set(STRUCTURES) and list(labels) != list(STRUCTURES):
         content["numbers"] = [STRUCTURES.index(label) for label in labels]
+    arguments = content["network"]["arguments"]
+    if "num_classes" in arguments:
+        fitting = {**arguments, "num_classes": len(labels)}
+        content["network"] = {**content["network"], "arguments": fitting}
     return Card(path=card.path, content=content)
 
 
@@ -155,7 +173,8 @@ def read_card(path: str | Path) -> Card:
     """Read and check a card.
 
     Raises:
-        InputError: If the file is missing, is no JSON or lacks a required key.
+        InputError: If the file is missing, is no JSON, lacks a required key or has one of a wrong
+            type (see `card_problems`).
     """
     path = Path(path)
     try:
@@ -165,7 +184,7 @@ def read_card(path: str | Path) -> Card:
             f"weights must name a card that exists, got {path}; use demo or a path to a .json card"
         )
         raise InputError(msg) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         msg = (
             f"card must be readable JSON, got {path} ({error}); train or convert the weights again"
         )
@@ -181,9 +200,14 @@ def read_card(path: str | Path) -> Card:
             f"got {path} without {', '.join(missing)}; add them"
         )
         raise InputError(msg)
+    wrong = card_problems(content)
+    if wrong:
+        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
+        msg = f"card {path}: {'; '.join(wrong[:3])}{more}; mend it"
+        raise InputError(msg)
     return Card(path=path, content=content)
 
 
 def _lacks(content: Mapping[str, Any], key: str) -> bool:
     network = content.get("network")
-    return network is not None and (not isinstance(network, dict) or key not in network)
+    return isinstance(network, dict) and key not in network

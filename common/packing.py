@@ -5,7 +5,7 @@ different versions can live in one process, which one `common` for both could no
 
     <bundle>/configs, docs, LICENSE     as in the repository, configs with the code's new name
     <bundle>/models/model.{json,pt}     the chosen weights; beside them cards without weights, to
-                                        train as
+                                        train as, of which demo.json shares the demo's if chosen
     <bundle>/_<bundle>_common           the code
     <bundle>/requirements.txt           what the code needs
     <bundle>/SHA256SUMS                 for `sha256sum --check`
@@ -85,7 +85,9 @@ def _copy_weights(source: Path, target: Path, weights: Choice) -> None:
     if card.tensors is None or not card.tensors.is_file():
         msg = f"bundle must have {weights} weights, got none at {card.path}; fetch or train them"
         raise InputError(msg)
-    save_state(read_tensors(card.tensors), card.content, target / "model.json")
+    packed = save_state(read_tensors(card.tensors), card.content, target / "model.json")
+    if weights == "demo":  # known by both names, stored once
+        write_json(target / "demo.json", packed.content)
     if "num_features" in card.content:
         _say_num_features(target.parent, int(card.content["num_features"]))
 

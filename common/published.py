@@ -8,25 +8,23 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from monai.bundle import ConfigParser
+from torch import Tensor, nn
 
 from .card import Card, read_card
 from .errors import InputError
 from .hub import fetch_file
 from .metrics.thresholds import ordered_thresholds
-from .weights import (
-    file_sha256,
-    load_state,
-    read_key_map,
-    read_tensors,
-    rename_keys,
-    save_weights,
-)
+from .weights import file_sha256, load_state, read_key_map, read_tensors, save_weights, unwrap
+
+logger = logging.getLogger("common.weights")
 
 
 @dataclass(frozen=True)
@@ -92,9 +90,10 @@ def fetch_weights(bundle_root: str | Path) -> Card:
     installed = Path(bundle_root) / "models" / "model.json"
     if installed.is_file():
         before = read_card(installed).content.get("origin", {})
-        if before.get("url") == source.url and before["sha256"] != digest:
+        known = before.get("sha256")
+        if before.get("url") == source.url and known != digest:
             msg = (
-                f"{source.repository} must still have the weights of sha256 {before['sha256']}, "
+                f"{source.repository} must still have the weights of sha256 {known}, "
                 f"got {digest}; if the publisher has replaced them, delete {installed} first"
             )
             raise InputError(msg)
@@ -112,13 +111,16 @@ def install_weights(
     checkpoint: Path,
     *,
     thresholds: Path | None = None,
-    origin: dict[str, str] | None = None,
+    origin: Mapping[str, Any] | None = None,
 ) -> Card:
     """Make a published checkpoint the bundle's own weights.
 
     Args:
         bundle_root: Folder with `configs` and `models`.
-        checkpoint: State dict in the published layout, `.pt`, `.pth` or `.safetensors`.
+        checkpoint: State dict in the published layout, `.pt`, `.pth` or `.safetensors`, with the
+            prefix of any wrapper. Where the bundle's network is part of another (an encoder in a
+            segmenter), that one's checkpoint too: the card then says so, and no more what the
+            published weights were trained on.
         thresholds: JSON of label to probability, bare or under `thresholds`; 0.5 if not given.
         origin: What the card says about where the file came from.
 
@@ -126,28 +128,66 @@ def install_weights(
         The card, `models/model.json`.
 
     Raises:
-        InputError: If a file is missing or damaged, any key or shape does not fit (all are
-            named), or the thresholds are not those of the card's labels.
+        InputError: If a file is missing or damaged, any key, shape or number does not fit (see
+            `load_state`), or the thresholds are not those of the card's labels.
     """
     root = Path(bundle_root)
     models = root / "models"
     source = read_source(root)
     _check_whole(source)
     if not checkpoint.is_file():
-        msg = f"checkpoint must be a file, got {checkpoint}; check the path"
+        is_folder = checkpoint.is_dir()
+        got, advice = (
+            ("the folder ", "name the file in it") if is_folder else ("", "check the path")
+        )
+        msg = f"checkpoint must be a file, got {got}{checkpoint}; {advice}"
         raise InputError(msg)
     config = ConfigParser(ConfigParser.load_config_file(root / "configs" / "inference.json"))
     config["weights"] = str(models / "published.json")
     config["bundle_root"] = str(root)
     card, network = (config.get_parsed_content(key) for key in ("card", "network_def"))
-    key_map = read_key_map(models / "key_map.json", source.layout)
-    state = rename_keys(read_tensors(checkpoint), key_map)
-    load_state(network, state)
+    state = read_tensors(checkpoint)
+    layout = _layout(state, network, models / "key_map.json", published=source.layout)
+    key_map = read_key_map(models / "key_map.json", layout)
+    notes = load_state(network, state, key_map=key_map, source=f"checkpoint {checkpoint}")
     content = dict(card.content)
+    if layout != source.layout:
+        content = _of_another_network(content, checkpoint, part=layout)
     if thresholds is not None:
         content["thresholds"] = _thresholds(thresholds, card.labels)
-    content["origin"] = origin or {"file": checkpoint.name, "sha256": file_sha256(checkpoint)}
+    origin = origin or {"file": checkpoint.name, "sha256": file_sha256(checkpoint)}
+    content["origin"] = {**origin, **notes}
     return save_weights(network, content, models / "model.json")
+
+
+def _layout(
+    state: Mapping[str, Tensor], network: nn.Module, key_map: Path, *, published: str
+) -> str:
+    """The published layout, or another one of the key map where a checkpoint fits that alone."""
+    wanted = network.state_dict().keys()
+    layouts: list[str] = [published, *json.loads(key_map.read_text(encoding="utf-8"))]
+    for layout in layouts:
+        found = unwrap(state, wanted, key_map=read_key_map(key_map, layout))
+        if found.state.keys() == wanted:
+            return layout
+    return published
+
+
+def _of_another_network(content: dict[str, Any], checkpoint: Path, *, part: str) -> dict[str, Any]:
+    """The card of weights that are part of a network which was trained for something else."""
+    logger.warning(
+        "%s is no published checkpoint of %s but a network around one: its %s is taken. What that "
+        "was trained on since is not known, and its card says so.",
+        checkpoint, content["bundle"], part,
+    )  # fmt: skip
+    kept = {key: value for key, value in content.items() if key != "score"}
+    return {
+        **kept,
+        "name": f"{content['bundle']}: the {part} of {checkpoint.name}, not as published",
+        "training": {"data": f"not known: {checkpoint.name} holds more than an {part}"},
+        "source": f"{part} of {checkpoint.name}",
+        "licence": "that of the checkpoint",
+    }
 
 
 def _check_whole(source: Source) -> None:
@@ -161,9 +201,13 @@ def _check_whole(source: Source) -> None:
 
 def _thresholds(path: Path, labels: list[str]) -> dict[str, float]:
     try:
-        given: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        given = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         msg = f"thresholds must be a JSON file, got {path} ({error}); check it"
         raise InputError(msg) from error
-    values = ordered_thresholds(given.get("thresholds", given), labels)
+    bare = given.get("thresholds", given) if isinstance(given, dict) else given
+    if not isinstance(bare, dict):
+        msg = f"thresholds must be label and probability, got {path} with a {type(bare).__name__}"
+        raise InputError(msg)
+    values = ordered_thresholds(bare, labels)
     return dict(zip(labels, values, strict=True))

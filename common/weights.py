@@ -1,4 +1,4 @@
-"""Weights: chosen by their card, loaded strictly, renamed from foreign layouts, saved."""
+"""Weights: chosen by their card, loaded strictly, saved so that card and tensors always agree."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import hashlib
 import io
 import json
 import logging
-import re
-from collections.abc import Mapping, Sequence
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,13 +18,22 @@ import torch
 from torch import Tensor, nn
 
 from .card import Card, read_card
+from .checkpoint import read_tensors
 from .errors import InputError
+from .fitting import load_state, read_key_map, rename_keys, unwrap
 from .parallel import is_first_process
-from .results.atomic import replacing, write_json
+from .results.atomic import PARTIAL, replacing, write_json
+
+__all__ = [
+    "card_beside", "choose_card", "file_sha256", "load_state", "load_weights", "read_key_map",
+    "read_tensors", "rename_keys", "save_state", "save_weights", "tensors_of", "unwrap",
+]  # fmt: skip
 
 logger = logging.getLogger("common.weights")
 
 Network = TypeVar("Network", bound=nn.Module)
+
+TENSOR_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors")
 
 
 def choose_card(weights: str, *, bundle_root: str | Path) -> Card:
@@ -44,8 +55,10 @@ def choose_card(weights: str, *, bundle_root: str | Path) -> Card:
     elif weights == "demo":
         card = read_card(models / "demo.json")
     else:
-        path = Path(str(weights)).expanduser()
-        card = read_card(_card_of(path))
+        card = read_card(_card_of(Path(str(weights)).expanduser()))
+    if card.tensors and card.tensors.is_file() and not card.sha256:  # results are known by it
+        content = {**card.content, "sha256": file_sha256(card.tensors)}
+        card = Card(path=card.path, content=content)
     if card.is_synthetic and is_first_process():
         logger.warning(
             "Weights '%s' are SYNTHETIC and never saw a patient: they show that everything runs. "
@@ -59,15 +72,38 @@ def _card_of(path: Path) -> Path:
     """The card at a path that names a card, its tensors or their folder."""
     if path.is_dir():
         return path / "model.json"
-    return path.with_suffix(".json") if path.suffix in (".pt", ".pth", ".safetensors") else path
+    if path.suffix not in TENSOR_SUFFIXES:
+        return path
+    card = path.with_suffix(".json")
+    if path.is_file() and not card.is_file():
+        msg = (
+            f"weights must have a card beside them, got {path} without {card.name}; install a "
+            f"checkpoint with scripts/fetch_weights.py <bundle> --from {path}"
+        )
+        raise InputError(msg)
+    return card
+
+
+def card_beside(path: Path) -> Path | None:
+    """The card that describes a file of tensors, or lies in a folder; None where there is none."""
+    if path.is_dir():
+        return path / "model.json"
+    card = path.with_suffix(".json")
+    if card == path or not card.is_file():
+        return None
+    try:
+        names = json.loads(card.read_text(encoding="utf-8")).get("tensors")
+    except (OSError, ValueError, AttributeError):
+        return None  # some other JSON that has the same name
+    return card if names == path.name else None
 
 
 def load_weights(network: Network, *, card: Card) -> Network:
     """Load a card's tensors into a network, strictly, and set it to evaluation mode.
 
     Raises:
-        InputError: If the card has no tensors, the file's hash differs, or any key or shape
-            does not fit; all that do not fit are named.
+        InputError: If the card has no tensors, the file's hash differs, any key or shape does not
+            fit (counted, the first named), or the numbers are none (see `load_state`).
     """
     wanted_class = card.content["network"]["class"]
     if type(network).__name__ != wanted_class:
@@ -76,11 +112,23 @@ def load_weights(network: Network, *, card: Card) -> Network:
             "use the card's own bundle"
         )
         raise InputError(msg)
+    path = tensors_of(card)
+    load_state(network, read_tensors(path), source=f"checkpoint {path}")
+    return network.eval()
+
+
+def tensors_of(card: Card) -> Path:
+    """The file of a card's tensors, as the card describes it.
+
+    Raises:
+        InputError: If the card has no tensors, they are not there, or their hash differs.
+    """
     path = card.tensors
     if path is None or not path.is_file():
+        instead = "leave --weights out" if card.path.stem == "demo" else "use --weights demo"
         msg = (
             f"card must come with its tensors, got {card.path} without {path or 'any'}; "
-            "fetch, convert or train them, or use --weights demo"
+            f"fetch, convert or train them, or {instead}"
         )
         raise InputError(msg)
     if card.sha256 and file_sha256(path) != card.sha256:
@@ -89,99 +137,7 @@ def load_weights(network: Network, *, card: Card) -> Network:
             "fetch or train it again"
         )
         raise InputError(msg)
-    load_state(network, read_tensors(path))
-    return network.eval()
-
-
-def load_state(network: nn.Module, state: Mapping[str, Tensor]) -> None:
-    """Load a state dict; every key must fit, and all that do not are named.
-
-    Raises:
-        InputError: If a key is missing, unexpected or has another shape.
-    """
-    wanted = {key: list(tensor.shape) for key, tensor in network.state_dict().items()}
-    found = {key: list(tensor.shape) for key, tensor in state.items()}
-    problems = [f"missing {key} {wanted[key]}" for key in wanted.keys() - found.keys()]
-    problems += [f"unexpected {key} {found[key]}" for key in found.keys() - wanted.keys()]
-    problems += [
-        f"{key} has shape {found[key]}, expected {wanted[key]}"
-        for key in wanted.keys() & found.keys()
-        if wanted[key] != found[key]
-    ]
-    if problems:
-        listed = "\n  ".join(sorted(problems))
-        msg = f"checkpoint does not fit {type(network).__name__}:\n  {listed}"
-        raise InputError(msg)
-    network.load_state_dict(dict(state))
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a state dict from `.safetensors`, `.pt`, `.pth` or `.ckpt`.
-
-    Nothing is unpickled but tensors.
-    A checkpoint that wraps its state dict as `model`, `state_dict` or `network` is unwrapped.
-
-    Raises:
-        InputError: If the file is damaged or holds anything but tensors.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return safetensors.torch.load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # each reader has errors of its own; all mean the same to a user
-        reason = str(error).splitlines()[0]
-        msg = (
-            f"weights must be a state dict of tensors, got {path} ({reason}); "
-            "fetch or convert it again"
-        )
-        raise InputError(msg) from error
-    for wrapper in ("state_dict", "model", "network"):
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-    if not isinstance(content, dict) or not all(isinstance(v, Tensor) for v in content.values()):
-        msg = (
-            f"weights must be a state dict of tensors, got {path} with something else; "
-            "save network.state_dict()"
-        )
-        raise InputError(msg)
-    return content
-
-
-def rename_keys(state: Mapping[str, Tensor], key_map: Sequence[Sequence[str]]) -> dict[str, Tensor]:
-    """Bring a foreign checkpoint's keys into our layout.
-
-    Args:
-        state: Foreign key to tensor.
-        key_map: Pairs of regular expression and replacement, applied in order to every key. A key
-            that becomes empty is dropped: the only way to leave part of a checkpoint out.
-
-    Raises:
-        InputError: If two keys become the same.
-    """
-    renamed: dict[str, Tensor] = {}
-    for foreign, tensor in state.items():
-        key = foreign
-        for pattern, replacement in key_map:
-            key = re.sub(pattern, replacement, key)
-        if key in renamed:
-            msg = f"key map must keep keys apart, got {key} twice (from {foreign}); mend the map"
-            raise InputError(msg)
-        if key:
-            renamed[key] = tensor
-    return renamed
-
-
-def read_key_map(path: str | Path, layout: str) -> list[list[str]]:
-    """Read one layout's key map from a bundle's `models/key_map.json`.
-
-    Raises:
-        InputError: If the layout is not in the file.
-    """
-    layouts: dict[str, list[list[str]]] = json.loads(Path(path).read_text(encoding="utf-8"))
-    if layout not in layouts:
-        msg = f"layout must be one of {', '.join(layouts)}, got {layout}; see {path}"
-        raise InputError(msg)
-    return layouts[layout]
+    return path
 
 
 def save_weights(network: nn.Module, content: Mapping[str, Any], path: Path) -> Card:
@@ -190,26 +146,76 @@ def save_weights(network: nn.Module, content: Mapping[str, Any], path: Path) -> 
 
 
 def save_state(state: Mapping[str, Tensor], content: Mapping[str, Any], path: Path) -> Card:
-    """Write tensors and card side by side; the card last, so that a card is never alone.
+    """Write tensors and card side by side.
+
+    Whenever this is cut off, and whoever else writes there, the card stands beside the tensors that
+    it describes: new tensors first get a name of their own, which the card gives until they have
+    taken the old ones' place.
 
     Args:
         state: A network's state dict.
         content: The card without `tensors` and `sha256`.
         path: The card's path, `.json`. Tensors go to `.safetensors` beside a card named `demo`
             and to `.pt`, which MONAI's own tools read, beside any other.
+
+    Raises:
+        InputError: If the place cannot be written; what stood there stays.
     """
     plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     tensors = path.with_suffix(".safetensors" if path.stem == "demo" else ".pt")
-    with replacing(tensors) as temporary:
-        if tensors.suffix == ".safetensors":
-            temporary.write_bytes(safetensors.torch.save(plain))
-        else:
-            archive = io.BytesIO()  # a file's own name would stand in it, and change its hash
-            torch.save(plain, archive)
-            temporary.write_bytes(archive.getbuffer())
-    full = {**content, "tensors": tensors.name, "sha256": file_sha256(tensors)}
-    write_json(path, full)
+    archive = io.BytesIO()  # a file's own name would stand in it, and change its hash
+    if tensors.suffix == ".safetensors":
+        archive.write(safetensors.torch.save(plain))
+    else:
+        torch.save(plain, archive)
+    digest = hashlib.sha256(archive.getbuffer()).hexdigest()
+    staged = tensors.with_stem(f"{tensors.stem}-{digest[:12]}")
+    full = {**content, "tensors": tensors.name, "sha256": digest}
+    with _alone(path.parent):
+        for left in path.parent.glob(f"{PARTIAL}*-{tensors.stem}*{tensors.suffix}"):
+            left.unlink(missing_ok=True)  # of a process that was killed
+        with replacing(staged) as partial:
+            partial.write_bytes(archive.getbuffer())
+        try:
+            write_json(path, {**full, "tensors": staged.name})
+        except BaseException:
+            staged.unlink(missing_ok=True)
+            raise
+        with replacing(tensors) as partial:
+            _link(staged, partial)
+        write_json(path, full)
+        for left in tensors.parent.glob(f"{tensors.stem}-{'[0-9a-f]' * 12}{tensors.suffix}"):
+            left.unlink(missing_ok=True)
     return Card(path=path, content=full)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A second name for a file, or a copy where the file system has none."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait until no other process writes weights in a folder; ends with the process."""
+    try:
+        import fcntl  # not on Windows
+    except ImportError:
+        yield
+        return
+    with suppress(OSError):  # said by whoever writes there
+        folder.mkdir(parents=True, exist_ok=True)
+    handle = -1
+    try:
+        with suppress(OSError):  # some network file systems lock no folders
+            handle = os.open(folder, os.O_RDONLY)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
 
 
 def file_sha256(path: Path) -> str:

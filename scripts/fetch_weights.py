@@ -2,12 +2,14 @@
 
 They are downloaded from where `large_files.yml` says, checked, brought into the bundle's own layout
 and written to `models/model.pt` with their card; `--weights auto` then runs with them. A
-checkpoint that you have already is installed with `--from FILE`.
+checkpoint that you have already is installed with `--from FILE`, whatever wrapped the network when
+it was saved; what was done to it is said, and stands in the card's `origin`.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from pathlib import Path
 
@@ -22,6 +24,8 @@ def main() -> None:
     parser.add_argument("--from", dest="checkpoint", type=Path, help="a published checkpoint")
     parser.add_argument("--thresholds", type=Path, help="with --from: the published thresholds")
     arguments = parser.parse_args()
+    logging.basicConfig(format="%(message)s")
+    logging.getLogger("common").setLevel(logging.INFO)
     try:
         root = find_bundle(arguments.bundle)
         if arguments.checkpoint is None:

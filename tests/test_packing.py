@@ -14,7 +14,7 @@ from monai.bundle import download, push_to_hf_hub
 
 from common.errors import InputError
 from common.packing import pack_bundle
-from common.weights import save_weights
+from common.weights import choose_card, load_weights, save_weights
 
 
 def content(archive):
@@ -96,6 +96,28 @@ def test_it_runs_from_elsewhere_without_the_repository(tiny_bundle, tmp_path):
     assert ended.returncode == 0, ended.stderr
     (result,) = (tmp_path / "out").glob("*/result.json")
     assert json.loads(result.read_text())["weights"]["name"] == "tiny"
+
+
+@pytest.mark.parametrize("weights", ["demo", "installed"])
+def test_the_demo_runs_by_name_where_it_was_packed_and_is_missed_by_name_where_not(
+    tiny_bundle, tmp_path, make_tiny_network, tiny_content, weights
+):
+    own = {**tiny_content, "name": "own"}
+    save_weights(make_tiny_network(seed=2), own, tiny_bundle / "models" / "model.json")
+    with zipfile.ZipFile(pack_bundle(tiny_bundle, output_dir=tmp_path, weights=weights)) as packed:
+        packed.extractall(tmp_path / "packed")
+    root = tmp_path / "packed" / "ct_scroll"
+    card = choose_card("demo", bundle_root=root)
+    if weights == "demo":
+        assert card.name == "tiny"
+        assert load_weights(make_tiny_network(), card=card)
+        assert choose_card("auto", bundle_root=root).sha256 == card.sha256
+    else:
+        with pytest.raises(
+            InputError, match=r"got .*demo\.json without any; fetch, convert or tra"
+        ):
+            load_weights(make_tiny_network(), card=card)
+        assert choose_card("auto", bundle_root=root).name == "own"
 
 
 def test_two_bundles_live_in_one_process(tiny_bundle, tmp_path, make_tiny_network, tiny_content):

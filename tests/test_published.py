@@ -7,10 +7,14 @@ import runpy
 import shutil
 import sys
 
+import numpy as np
 import pytest
 import torch
+from monai.networks.nets import SegResNetDS
+from monai.networks.nets.segresnet_ds import SegResEncoder
 
 from common.errors import InputError
+from common.networks.ct_fm_encoder import CTFMEncoder
 from common.networks.ct_scroll import ScrollClassifier
 from common.published import fetch_weights, install_weights, read_source
 from common.tables.ct_rate import CT_RATE_LABELS
@@ -173,3 +177,106 @@ def test_weights_of_which_a_part_is_published_are_to_be_trained(repository):
         fetch_weights(bundle)
     with pytest.raises(InputError, match=wanted):
         install_weights(bundle, bundle / "none.pt")
+
+
+@pytest.mark.parametrize(
+    ("save", "notes"),
+    [
+        (lambda s: {f"module.{k}": v for k, v in s.items()}, {"prefix": "module."}),
+        (
+            lambda s: {"state_dict": {f"model._orig_mod.{k}": v for k, v in s.items()}},
+            {"prefix": "model._orig_mod."},
+        ),
+        (lambda s: {"model_state_dict": s, "best": np.float64(0.8)}, {}),
+        (
+            lambda s: {k: v.half() if v.is_floating_point() else v for k, v in s.items()},
+            {"cast": {"float16": "float32"}},
+        ),
+    ],
+    ids=["several GPUs", "Lightning and compiled", "script", "halved"],
+)
+def test_a_checkpoint_as_people_save_it_is_installed_and_the_card_says_what_was_done(
+    root, state, tmp_path, save, notes
+):
+    (tmp_path / "mine.pt").write_bytes(saved(save(state)))
+    origin = install_weights(root, tmp_path / "mine.pt").content["origin"]
+    assert {k: v for k, v in origin.items() if k not in ("file", "sha256")} == notes
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.fill_(torch.nan), "NaN or infinity in head.0.bias"),
+        (lambda t: t.to(torch.int8), "int8 in place of float32 in head.0.bias"),
+        (lambda t: t.to(torch.complex64), "complex64 in place of float32 in head.0.bias"),
+    ],
+)
+def test_numbers_that_are_none_are_not_installed(root, state, tmp_path, change, message):
+    state["classifier.0.bias"] = change(state["classifier.0.bias"].clone())
+    (tmp_path / "mine.pt").write_bytes(saved(state))
+    with pytest.raises(InputError, match=message):
+        install_weights(root, tmp_path / "mine.pt")
+    assert not (root / "models" / "model.json").exists()
+
+
+def test_all_zeros_are_not_installed(root, state, tmp_path):
+    (tmp_path / "mine.pt").write_bytes(saved({k: torch.zeros_like(v) for k, v in state.items()}))
+    with pytest.raises(InputError, match=r"nothing but 0 in encoder\.conv1\.weight"):
+        install_weights(root, tmp_path / "mine.pt")
+
+
+def test_a_folder_is_no_checkpoint(root, tmp_path):
+    with pytest.raises(InputError, match=r"must be a file, got the folder .*; name the file in it"):
+        install_weights(root, tmp_path)
+
+
+@pytest.mark.parametrize("text", ["[0.5]", "3", '{"thresholds": [1]}'])
+def test_thresholds_of_another_form_are_refused(root, state, tmp_path, text):
+    (tmp_path / "mine.pt").write_bytes(saved(state))
+    (tmp_path / "thresholds.json").write_text(text)
+    with pytest.raises(InputError, match=r"thresholds must be label and probability, got .*json"):
+        install_weights(root, tmp_path / "mine.pt", thresholds=tmp_path / "thresholds.json")
+
+
+SMALL = {"init_filters": 4, "blocks_down": [1, 1, 1]}
+
+
+@pytest.fixture
+def encoder_root(repository, tmp_path):
+    """CT-FM's encoder bundle, with a published architecture that takes no time."""
+    root = tmp_path / "ct_fm_encoder"
+    shutil.copytree(repository / "bundles" / "ct_fm_encoder", root)
+    card = root / "models" / "published.json"
+    content = json.loads(card.read_text())
+    content["network"]["arguments"] = SMALL
+    card.write_text(json.dumps(content))
+    return root
+
+
+@pytest.mark.parametrize("prefix", ["", "model.backbone."])
+def test_the_encoder_of_pre_training_is_the_published_one(encoder_root, tmp_path, prefix):
+    encoder = SegResEncoder(spatial_dims=3, in_channels=1, **SMALL)
+    state = {prefix + key: value for key, value in encoder.state_dict().items()}
+    state |= {"projection_head.0.weight": torch.ones(2, 2)}
+    (tmp_path / "encoder.ckpt").write_bytes(saved({"state_dict": state}))
+    card = install_weights(encoder_root, tmp_path / "encoder.ckpt")
+    assert card.name == "CT-FM encoder as published"
+    assert card.content["origin"]["left_out"] == {"projection_head": 1}
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+def test_a_segmenters_encoder_is_taken_and_its_card_does_not_call_it_published(
+    encoder_root, tmp_path, prefix, caplog
+):
+    segmenter = SegResNetDS(spatial_dims=3, in_channels=1, out_channels=3, dsdepth=2, **SMALL)
+    state = {prefix + key: value for key, value in segmenter.state_dict().items()}
+    (tmp_path / "body.pt").write_bytes(saved(state))
+    card = install_weights(encoder_root, tmp_path / "body.pt")
+    assert card.name == "ct_fm_encoder: the encoder of body.pt, not as published"
+    assert "not known" in card.content["training"]["data"]
+    assert "score" not in card.content
+    assert card.content["origin"]["left_out"].keys() == {"up_layers"}
+    assert "body.pt is no published checkpoint of ct_fm_encoder but a network ar" in caplog.text
+    network = load_weights(CTFMEncoder(**SMALL), card=card)
+    for key, tensor in segmenter.encoder.state_dict().items():
+        assert torch.equal(network.encoder.state_dict()[key], tensor)

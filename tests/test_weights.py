@@ -1,4 +1,9 @@
+import errno
 import logging
+import multiprocessing
+import os
+import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -6,13 +11,12 @@ import torch
 from common.card import read_card
 from common.errors import InputError
 from common.weights import (
+    card_beside,
     choose_card,
     file_sha256,
-    load_state,
     load_weights,
-    read_key_map,
     read_tensors,
-    rename_keys,
+    save_state,
     save_weights,
 )
 
@@ -65,6 +69,18 @@ def test_weights_are_named_by_folder_card_or_tensors(tiny_card, name):
     assert chosen.path == tiny_card.path
 
 
+def test_a_checkpoint_without_a_card_says_how_to_install_it(tmp_path):
+    save_state({"weight": torch.ones(1)}, {}, tmp_path / "mine.json")
+    (tmp_path / "mine.json").unlink()
+    with pytest.raises(InputError, match=r"without mine\.json; install .* --from .*mine\.pt"):
+        choose_card(str(tmp_path / "mine.pt"), bundle_root="nowhere")
+
+
+def test_a_card_without_a_hash_gets_that_of_its_tensors(tiny_card, rewrite):
+    rewrite(tiny_card, sha256=None)
+    assert choose_card(str(tiny_card.path), bundle_root="nowhere").sha256 == tiny_card.sha256
+
+
 def test_synthetic_weights_warn_once_and_others_do_not(bundle_root, tiny_card, caplog, rewrite):
     with caplog.at_level(logging.WARNING):
         choose_card("demo", bundle_root=bundle_root)
@@ -105,66 +121,142 @@ def test_changed_tensors_are_refused(tiny_card, make_tiny_network):
         load_weights(make_tiny_network(), card=tiny_card)
 
 
-def test_every_key_that_does_not_fit_is_named():
-    network = torch.nn.Linear(2, 3)
-    state = {"weight": torch.zeros(3, 4), "offset": torch.zeros(3)}
-    with pytest.raises(InputError) as caught:
-        load_state(network, state)
-    assert str(caught.value).splitlines() == [
-        "checkpoint does not fit Linear:",
-        "  missing bias [3]",
-        "  unexpected offset [3]",
-        "  weight has shape [3, 4], expected [3, 2]",
-    ]
+def test_numbers_that_are_none_are_refused_when_weights_are_loaded(
+    tmp_path, make_tiny_network, tiny_content
+):
+    network = make_tiny_network()
+    network.head[0].bias.data[0] = float("nan")
+    card = save_weights(network, tiny_content, tmp_path / "model.json")
+    with pytest.raises(
+        InputError, match=r"checkpoint .*model\.pt must hold finite numbers.* head\."
+    ):
+        load_weights(make_tiny_network(), card=card)
 
 
-def test_nothing_is_loaded_where_anything_does_not_fit():
-    network = torch.nn.Linear(2, 3)
-    before = network.weight.clone()
-    with pytest.raises(InputError, match="missing bias"):
-        load_state(network, {"weight": torch.zeros(3, 2)})
-    assert torch.equal(network.weight, before)
+def test_a_card_finds_its_tensors_and_another_json_is_no_card(tiny_card, tmp_path):
+    assert card_beside(tiny_card.tensors) == tiny_card.path
+    assert card_beside(tiny_card.path.parent) == tiny_card.path
+    assert card_beside(tmp_path / "none.pt") is None
+    assert card_beside(tiny_card.path) is None
+    for text in ('{"tensors": "other.pt"}', "[1]", "{"):
+        (tmp_path / "other.json").write_text(text)
+        assert card_beside(tmp_path / "other.safetensors") is None
 
 
-@pytest.mark.parametrize("wrapper", ["state_dict", "model", "network"])
-def test_wrapped_state_dict_is_unwrapped(tmp_path, wrapper):
-    torch.save({wrapper: {"weight": torch.ones(2)}, "epoch": 3}, tmp_path / "a.pth")
-    assert read_tensors(tmp_path / "a.pth").keys() == {"weight"}
+def agree(path):
+    """Whether a card stands beside the tensors that it describes."""
+    card = read_card(path)
+    return file_sha256(card.tensors) == card.sha256
 
 
-class Stranger:
+class Killed(BaseException):
     pass
 
 
-@pytest.mark.parametrize("suffix", [".pt", ".safetensors"])
-def test_damaged_tensors_are_refused(tmp_path, suffix):
-    path = tmp_path / f"model{suffix}"
-    path.write_bytes(b"no tensors here")
-    with pytest.raises(InputError, match=r"weights must be a state dict of tensors, got .*model"):
-        read_tensors(path)
+def counted(operation, steps, last):
+    """Count calls; end the process, as it were, before the call number `last`."""
+
+    def call(*arguments, **options):
+        if last is not None and len(steps) >= last:
+            raise Killed
+        steps.append(operation)
+        return operation(*arguments, **options)
+
+    return call
 
 
-def test_nothing_but_tensors_is_unpickled(tmp_path):
-    torch.save({"weight": Stranger()}, tmp_path / "model.pt")
-    with pytest.raises(InputError, match="weights must be a state dict of tensors"):
-        read_tensors(tmp_path / "model.pt")
-    torch.save([1, 2], tmp_path / "model.pt")
-    with pytest.raises(InputError, match=r"with something else; save network\.state_dict"):
-        read_tensors(tmp_path / "model.pt")
+@pytest.mark.parametrize("name", ["model.json", "demo.json"])
+@pytest.mark.parametrize("before", [True, False])
+def test_whenever_saving_is_cut_off_card_and_tensors_agree(
+    tmp_path, make_tiny_network, tiny_content, monkeypatch, name, before
+):
+    """As a kill would have it, each step that changes the folder is once the last."""
+    for last in range(9):
+        path, steps = tmp_path / str(last) / name, []
+        if before:
+            save_weights(make_tiny_network(seed=0), tiny_content, path)
+        with monkeypatch.context() as patch:
+            for owner, step in ((Path, "replace"), (os, "link"), (Path, "unlink")):
+                patch.setattr(owner, step, counted(getattr(owner, step), steps, last=last))
+            try:
+                new = save_weights(make_tiny_network(seed=1), tiny_content, path)
+            except Killed:
+                new = None
+        assert path.exists() or not before
+        assert not path.exists() or agree(path)
+        if new:
+            break
+        again = save_weights(make_tiny_network(seed=2), tiny_content, path)
+        left = {p for p in path.parent.iterdir() if not p.name.endswith(f"-{name}")}
+        assert left == {path, again.tensors}
+    assert last > 3
+    assert new is not None
 
 
-def test_key_map_renames_in_order_and_drops_by_rename_to_nothing():
-    state = {"net.conv.weight": torch.ones(1), "net.fc.bias": torch.zeros(1)}
-    key_map = [[r"^net\.", ""], [r"^fc\..*", ""], [r"^conv\.", "encoder."]]
-    assert rename_keys(state, key_map).keys() == {"encoder.weight"}
+def save_again_and_again(path, seeds, tensors, content):
+    for seed in seeds:
+        save_state({"weight": tensors + seed}, content, path)
 
 
-def test_key_map_must_keep_keys_apart():
-    with pytest.raises(InputError, match="must keep keys apart, got x twice"):
-        rename_keys({"a.x": torch.ones(1), "b.x": torch.ones(1)}, [[r"^[ab]\.", ""]])
+def test_two_that_save_at_once_leave_one_pair(tmp_path, tiny_content):
+    path = tmp_path / "model.json"
+    context = multiprocessing.get_context("fork")
+    writers = [
+        context.Process(
+            target=save_again_and_again, args=(path, seeds, torch.ones(1000), tiny_content)
+        )
+        for seeds in (range(30), range(100, 130))
+    ]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(120)
+        assert writer.exitcode == 0
+    assert agree(path)
+    assert {p.name for p in tmp_path.iterdir()} == {"model.json", "model.pt"}
 
 
-def test_unknown_layout_is_refused(tmp_path):
-    (tmp_path / "map.json").write_text('{"published": []}')
-    with pytest.raises(InputError, match="layout must be one of published, got imagenet"):
-        read_key_map(tmp_path / "map.json", "imagenet")
+def test_a_killed_writer_leaves_a_pair_that_agrees(tmp_path, tiny_content):
+    path = tmp_path / "model.json"
+    save_state({"weight": torch.ones(3)}, tiny_content, path)
+    for wait_s in (0.01, 0.02, 0.03, 0.05, 0.08):
+        writer = multiprocessing.get_context("fork").Process(
+            target=save_again_and_again, args=(path, range(9999), torch.ones(9), tiny_content)
+        )
+        writer.start()
+        time.sleep(wait_s)
+        writer.kill()
+        writer.join()
+        assert agree(path)
+    save_state({"weight": torch.ones(3)}, tiny_content, path)
+    assert agree(path)
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_a_full_disk_leaves_a_pair_that_agrees(tiny_card, tiny_content, monkeypatch, room):
+    """Room for nothing, for the tensors alone, for the first card too."""
+    whole, written = Path.write_bytes, []
+
+    def full(self, content):
+        if len(written) == room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        written.append(self)
+        return whole(self, content)
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(InputError, match="must be a place that can be written"):
+        save_state({"weight": torch.ones(3)}, tiny_content, tiny_card.path)
+    monkeypatch.undo()
+    assert agree(tiny_card.path)
+    named = {"model.json", "model.pt", read_card(tiny_card.path).tensors.name}
+    assert {p.name for p in tiny_card.path.parent.iterdir()} == named
+    assert (read_card(tiny_card.path).sha256 == tiny_card.sha256) == (room < 2)
+
+
+def test_a_file_system_without_links_gets_a_copy(tmp_path, tiny_content, monkeypatch):
+    def none(*_):
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", none)
+    save_state({"weight": torch.ones(3)}, tiny_content, tmp_path / "model.json")
+    assert agree(tmp_path / "model.json")

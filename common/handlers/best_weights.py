@@ -12,6 +12,7 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from ..card import Card
+from ..networks.initialisation import STARTED_FROM
 from ..parallel import is_first_process, share_buffers
 from ..weights import save_weights
 
@@ -83,20 +84,21 @@ class BestWeights:
             return
         self.best = reached
         if is_first_process():
-            card = save_weights(
-                getattr(self.network, "module", self.network), self._content(facts), self.path
-            )
+            network = getattr(self.network, "module", self.network)
+            card = save_weights(network, self._content(facts), self.path)
             logger.info("%s %.4f is the best so far: %s", name, reached, card.path)
 
     def _content(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         kept = (
             "bundle", "network", "preprocessing", "presets", "labels", "numbers", "num_features",
         )  # fmt: skip
+        started_from = getattr(getattr(self.network, "module", self.network), STARTED_FROM, None)
+        training = {**self.training, **({"initial_weights": started_from} if started_from else {})}
         return {
             "name": self.name,
             **{key: self.card.content[key] for key in kept if key in self.card.content},
             **{key: value for key, value in facts.items() if key != "score"},
-            "training": dict(self.training),
+            "training": training,
             "score": {"data": "validation split of the training data", **facts["score"]},
             "source": "trained by train.json",
             "licence": "Apache-2.0" if self.synthetic else "as the training data allow",

@@ -16,16 +16,17 @@ epoch is in the file:
 from __future__ import annotations
 
 import logging
-import pickle
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
 from ignite.engine import Engine, Events
-from torch import nn
+from torch import Tensor, nn
 
+from ..checkpoint import read_torch, shortened
 from ..errors import InputError
+from ..fitting import is_finite
 from ..parallel import is_first_process
 from ..results.atomic import replacing
 
@@ -87,14 +88,8 @@ class RunCheckpoint:
         """
         if not self.path.exists():
             return
-        try:
-            state = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, OSError, pickle.UnpicklingError) as error:
-            self._refuse("a file that cannot be read", error)
         parts = self._parts(engine)
-        if not isinstance(state, dict) or state.keys() != parts.keys():
-            names = sorted(state) if isinstance(state, dict) else type(state).__name__
-            self._refuse(f"a state of {names} instead of {sorted(parts)}")
+        state = self._read(parts)
         max_epochs, epoch_length = engine.state.max_epochs, engine.state.epoch_length
         saved_length = state["trainer"].get("epoch_length")
         if epoch_length is not None and saved_length != epoch_length:
@@ -102,14 +97,31 @@ class RunCheckpoint:
         try:
             for name, part in parts.items():
                 self._check_length(name, part, state[name])
+                self._check_numbers(name, part, state[name])
                 part.load_state_dict(state[name])
-        except (RuntimeError, ValueError, KeyError) as error:
-            first_line = str(error).splitlines()[0].rstrip(":")
+        except InputError:
+            raise
+        except Exception as error:  # each part has errors of its own for a state of another
+            first_line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(":")
             self._refuse(f"another {name}: {first_line}", error)
         if max_epochs is not None and engine.state.epoch > max_epochs:
             self._refuse(f"epoch {engine.state.epoch} of at most {max_epochs}")
         engine.state.max_epochs = max_epochs  # a resumed run may be longer than first planned
         logger.info("resuming after epoch %d: %s", engine.state.epoch, self.path)
+
+    def _read(self, parts: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """The file's content, a state for each part."""
+        try:
+            state = read_torch(self.path)
+        except InputError as error:
+            self._refuse("a file that cannot be read", error)
+        if not isinstance(state, dict) or state.keys() != parts.keys():
+            names = sorted(map(str, state)) if isinstance(state, dict) else type(state).__name__
+            self._refuse(f"a state of {names} instead of {sorted(parts)}")
+        strange = [name for name, part in state.items() if not isinstance(part, dict)]
+        if strange:
+            self._refuse(f"no state but a {type(state[strange[0]]).__name__} for {strange[0]}")
+        return state
 
     def _parts(self, engine: Engine) -> dict[str, Any]:
         """Everything that has a state, by name."""
@@ -122,6 +134,14 @@ class RunCheckpoint:
         planned = getattr(part, "total_steps", None)
         if planned is not None and state.get("total_steps") != planned:
             self._refuse(f"a {name} of {state.get('total_steps')} steps instead of {planned}")
+
+    def _check_numbers(self, name: str, part: Any, state: Mapping[str, Any]) -> None:
+        """A training that blew up has nothing to go on from."""
+        if isinstance(part, nn.Module):
+            tensors = {key: value for key, value in state.items() if isinstance(value, Tensor)}
+            bad = [key for key, value in tensors.items() if not is_finite(value)]
+            if bad:
+                self._refuse(f"a {name} with NaN or infinity in {shortened(bad)}")
 
     def _refuse(self, got: str, cause: Exception | None = None) -> NoReturn:
         msg = (

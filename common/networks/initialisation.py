@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from ..card import read_card
+from ..card import Card, read_card
 from ..errors import InputError
 from ..hub import fetch_file
-from ..weights import (
-    load_state,
-    load_weights,
-    read_key_map,
-    read_tensors,
-    rename_keys,
-)
+from ..parallel import is_first_process
+from ..weights import card_beside, load_state, read_key_map, read_tensors, tensors_of, unwrap
+from .heads import with_heads_for
+
+logger = logging.getLogger("common.training")
 
 Network = TypeVar("Network", bound=nn.Module)
 
 HUB_PREFIX = "hf://"
+STARTED_FROM = "started_from"
 
 
 def start_from(
@@ -34,16 +35,19 @@ def start_from(
     repeat_first: bool = False,
     frozen: bool = False,
     dropout: float | None = None,
+    labels: Sequence[str] | None = None,
 ) -> Network:
     """Load initial weights into a network, strictly, and lay it out for fast training.
 
     Convolutions become channels-last: the same numbers, in the order that bf16 is fast in.
 
     Args:
-        network: To be trained; left in training mode.
-        source: Empty for random weights; a card (`.json`) for all of the network; a published
-            state dict (`.pt`, `.pth`, `.ckpt`, `.safetensors`) for one part of it; or such a file
-            on the Hugging Face hub, `hf://timm/resnet18.tv_in1k/model.safetensors`.
+        network: To be trained; left in training mode. What it started from stands in its attribute
+            `started_from`, for the card of what it becomes.
+        source: Empty for random weights; a card (`.json`), its tensors or their folder for all of
+            the network; a state dict without a card (`.pt`, `.pth`, `.ckpt`, `.safetensors`) or
+            the card of another network for one part of it; or such a file on the Hugging Face
+            hub, `hf://timm/resnet18.tv_in1k/model.safetensors`.
         key_map: The bundle's key map.
         part: The submodule that a published state dict fills.
         layout: Of the key map, from the published names to ours.
@@ -52,6 +56,9 @@ def start_from(
             give what one gave.
         frozen: Whether `part` stays as loaded; the rest trains.
         dropout: Probability of every dropout, attention's included; None leaves the network's own.
+        labels: In the channels' order. Where the card of `source` has others, heads are exchanged:
+            labels of the same name keep their channel, the others start anew. None for a network
+            without heads.
 
     Raises:
         InputError: If the file is missing, a key or shape does not fit, what is frozen would be
@@ -67,7 +74,8 @@ def start_from(
         )
         raise InputError(msg)
     if source:
-        _load(network, source, key_map, part, layout, repeat_first=repeat_first)
+        notes = _load(network, source, key_map, part, layout, labels, repeat_first=repeat_first)
+        setattr(network, STARTED_FROM, {"source": source, **notes})
     if dropout is not None:
         _set_dropout(network, dropout)
     network.get_submodule(part).requires_grad_(not frozen)
@@ -91,22 +99,51 @@ def _load(
     key_map: str | Path,
     part: str,
     layout: str,
+    labels: Sequence[str] | None,
     *,
     repeat_first: bool,
-) -> None:
-    if source.endswith(".json"):
-        load_weights(network, card=read_card(source))
-        return
-    path = _from_hub(source) if source.startswith(HUB_PREFIX) else Path(source)
+) -> dict[str, Any]:
+    """Load and return what a card tells about it."""
+    path = _from_hub(source) if source.startswith(HUB_PREFIX) else Path(source).expanduser()
+    beside = path if path.suffix == ".json" else card_beside(path)
+    card = read_card(beside) if beside else None
+    if card and card.content["network"]["class"] == type(network).__name__:
+        return _load_whole(network, card, labels)
+    path = tensors_of(card) if card else path
     if not path.is_file():
         msg = f"initial_weights must be a file, got {source}; see docs/README.md for where from"
         raise InputError(msg)
-    renamed = rename_keys(read_tensors(path), read_key_map(key_map, layout))
-    state = {key.removeprefix(f"{part}."): tensor for key, tensor in renamed.items()}
     target = network.get_submodule(part)
-    counts = {k: v for k, v in target.state_dict().items() if k.endswith("num_batches_tracked")}
+    own = target.state_dict()
+    wanted = [f"{part}.{key}" for key in own]
+    found = unwrap(read_tensors(path), wanted, key_map=read_key_map(key_map, layout))
+    found.say(f"initial_weights {path}")
+    if is_first_process():
+        logger.info("initial_weights %s: the %s is taken, the rest is untrained", path, part)
+    state = {key.removeprefix(f"{part}."): tensor for key, tensor in found.state.items()}
+    counts = {k: v for k, v in own.items() if k.endswith("num_batches_tracked")}
     state = counts | state  # older torchvision files do not count batches
-    load_state(target, _with_channels_of(target, state, part, repeat_first=repeat_first))
+    state = _with_channels_of(target, state, part, repeat_first=repeat_first)
+    return {"part": part, **found.notes, **load_state(target, state, source=f"checkpoint {path}")}
+
+
+def _load_whole(network: nn.Module, card: Card, labels: Sequence[str] | None) -> dict[str, Any]:
+    """Load a network of the same class, whose heads may be for other labels."""
+    path = tensors_of(card)
+    found = unwrap(read_tensors(path), network.state_dict())
+    found.say(f"initial_weights {path}")
+    known = {"name": card.name, "sha256": card.sha256, **found.notes}
+    if labels is None or list(labels) == card.labels:
+        return {**known, **load_state(network, found.state, source=f"checkpoint {path}")}
+    heads = with_heads_for(network, found.state, labels=labels, before=card.labels)
+    notes = load_state(network, heads.state, source=f"checkpoint {path}")
+    if is_first_process():
+        logger.info(
+            "initial_weights are for other labels: everything but the heads of '%s' is taken. "
+            "New heads: %s. Kept by name: %s.",
+            card.name, ", ".join(heads.new) or "none", ", ".join(heads.kept) or "none",
+        )  # fmt: skip
+    return {**known, **notes, "new_heads": heads.new, "kept_heads": heads.kept}
 
 
 def _with_channels_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,9 @@ from ..case import Case
 from ..cases import find_cases
 from ..errors import InputError
 from ..phantom.cases import phantom_cases
+from .case_list import IMAGE_COLUMNS
+from .csv_table import number, read_table
+from .ct_rate import CT_RATE_LABELS
 from .splits import split_by_patient
 
 Split = Literal["train", "validation", "test"]
@@ -24,6 +28,7 @@ def labelled_cases(
     prevalence: float | None = None,
     validation_fraction: float = 0.05,
     seed: int = 0,
+    labels: Sequence[str] = (),
 ) -> list[Case]:
     """The labelled cases of one split.
 
@@ -39,12 +44,16 @@ def labelled_cases(
         prevalence: Of every label in synthetic patients; realistic if None.
         validation_fraction: Share of patients kept out of training.
         seed: Of the split.
+        labels: Names in the network's order; each is looked up by its column's name. As the list
+            has them if none are given.
 
     Raises:
-        InputError: If the tables or all volumes are missing, or a case has no label.
+        InputError: If the tables, a label's column or all volumes are missing, or a case has no
+            label.
     """
     if str(dataset_dir) == "phantom":
-        return phantom_cases(split, num=num_phantoms, prevalence=prevalence)
+        cases = phantom_cases(split, num=num_phantoms, prevalence=prevalence)
+        return [_chosen(case, labels, "phantoms") for case in cases]
     folder = Path(dataset_dir)
     table = folder / labels_file if labels_file else _ct_rate_labels(folder, split)
     published = "valid" if split == "test" else "train"
@@ -54,6 +63,8 @@ def labelled_cases(
         exclude=_ct_rate_table(folder, f"no_chest_{published}.txt"),
         metadata=_ct_rate_table(folder, f"{_LONG_NAMES[published]}_metadata.csv"),
     )
+    if labels:
+        cases[:] = label_by_name(cases, table, folder, labels)
     unlabelled = [case["case_id"] for case in cases if "label" not in case]
     if unlabelled:
         msg = (
@@ -65,6 +76,51 @@ def labelled_cases(
         return list(cases)
     fractions = {"train": 1 - validation_fraction, "validation": validation_fraction}
     return split_by_patient(cases, fractions, seed=seed)[split]
+
+
+def label_by_name(
+    cases: Sequence[Case], table: Path, folder: Path, labels: Sequence[str]
+) -> list[Case]:
+    """The same cases, labelled by the columns of a table that have the labels' names.
+
+    Args:
+        cases: Read from the table.
+        table: CSV with a column `image` or `path`; CT-RATE's; a JSON list, whose labels have no
+            names and must be as many.
+        folder: Where the table's volumes lie.
+        labels: Names in the order wanted.
+
+    Raises:
+        InputError: If a label has no column.
+    """
+    if table.suffix.lower() == ".json":
+        return [_chosen(case, labels, str(table), names=labels) for case in cases]
+    rows = read_table(table)
+    column = next((name for name in IMAGE_COLUMNS if name in rows[0]), None)
+    if column is None:
+        return [_chosen(case, labels, str(table)) for case in cases]
+    by_image = {
+        str(folder / Path(row[column]).expanduser()): [
+            number(row[label], name=f"{table}: {label}") for label in labels
+        ]
+        for row in read_table(table, columns=tuple(labels))
+    }
+    return [{**case, "label": by_image[case["image"]]} for case in cases]
+
+
+def _chosen(
+    case: Case, labels: Sequence[str], source: str, names: Sequence[str] = CT_RATE_LABELS
+) -> Case:
+    """A case with the labels of some names, of those that its own are for."""
+    if not labels or "label" not in case:
+        return case
+    own = dict(zip(names, case["label"], strict=False))
+    missing = [label for label in labels if label not in own]
+    if missing or len(names) != len(case["label"]):
+        got = f"none for {missing[0]}" if missing else f"{len(case['label'])} for {len(names)}"
+        msg = f"{source} must label every case for {len(labels)} labels, got {got}; see `labels`"
+        raise InputError(msg)
+    return {**case, "label": [own[label] for label in labels]}
 
 
 def _ct_rate_labels(folder: Path, split: Split) -> Path:

@@ -10,11 +10,9 @@ from ..case import Case, CaseList
 from ..cases import find_cases
 from ..errors import InputError
 from ..phantom.cases import phantom_cases
-from .case_list import IMAGE_COLUMNS
 from .cq500 import READS, cq500_cases
-from .csv_table import number, read_table
 from .head_findings import ABNORMAL
-from .labelled import Split
+from .labelled import Split, label_by_name
 from .sinoct import sinoct_cases
 from .splits import split_by_patient
 
@@ -93,15 +91,6 @@ def _read(
 
 def _listed(table: Path, folder: Path) -> CaseList:
     """Cases of a list, with their `Abnormal` alone, whatever other labels it has."""
-    rows = read_table(table, columns=(ABNORMAL,))
     found = find_cases(table, data_dir=folder)
-    column = next(name for name in IMAGE_COLUMNS if name in rows[0])
-    label = {
-        str(folder / Path(row[column]).expanduser()): number(
-            row[ABNORMAL], name=f"{table}: {ABNORMAL}"
-        )
-        for row in rows
-    }
-    for case in found:
-        case["label"] = [label[case["image"]]]
+    found[:] = label_by_name(found, table, folder, (ABNORMAL,))
     return found

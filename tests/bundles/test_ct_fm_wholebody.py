@@ -70,14 +70,14 @@ def decathlon(tmp_path_factory):
         (folder / part).mkdir()
     for seed in range(5):
         image, labels = organs(seed)
-        tumour = (np.asarray(labels.dataobj) == STRUCTURES.index("heart")).astype(np.uint8)
+        tumour = 3 * (np.asarray(labels.dataobj) == STRUCTURES.index("heart")).astype(np.uint8)
         nib.save(image, folder / "imagesTr" / f"lung_{seed:03d}.nii.gz")
         nib.save(
             nib.Nifti1Image(tumour, image.affine), folder / "labelsTr" / f"lung_{seed:03d}.nii.gz"
         )
         name = f"lung_{seed:03d}.nii.gz"
         training.append({"image": f"./imagesTr/{name}", "label": f"./labelsTr/{name}"})
-    described = {"labels": {"0": "background", "1": "cancer"}, "training": training, "test": []}
+    described = {"labels": {"0": "background", "3": "cancer"}, "training": training, "test": []}
     (folder / "dataset.json").write_text(json.dumps(described))
     return folder
 
@@ -255,7 +255,7 @@ def test_a_tumour_s_segmenter_is_trained_used_and_scored_on_cases_it_has_not_see
     assert ended.code == 0, ended.err
     card = read_card(tmp_path / "run" / "model.json")
     assert card.labels == ["background", "cancer"]
-    assert card.numbers == [0, 1]
+    assert card.numbers == [0, 3]  # as in the data's own volumes
     assert segment("--input", scans / "one.nii.gz", "--weights", card.path).code == 0
     ended = run_bundle("inference", "evaluate", configs=CONFIGS)(
         "--weights", card.path, "--output_dir", tmp_path / "scores", "--num_bootstrap", "20",
@@ -274,6 +274,45 @@ def test_a_tumour_s_segmenter_is_trained_used_and_scored_on_cases_it_has_not_see
     (scored,) = (path.parent.name for path in (tmp_path / "scores").glob("*/result.json"))
     assert len(seen) == 4
     assert scored not in {case["case_id"] for case in seen}
+
+
+def test_a_whole_body_segmenter_is_tuned_to_an_organ_of_ones_own(
+    run_bundle, quick_segmenter_training, decathlon, tiny_segmenter, segment, scans, tmp_path
+):
+    ended = run_bundle("inference", "train", "msd", configs=CONFIGS)(
+        *quick_segmenter_training, "--dataset_dir", decathlon, "--val_interval", "1",
+        "--initial_weights", tiny_segmenter.path, "--learning_rate", "1e-9",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "New heads: cancer. Kept by name: background." in ended.out + ended.err
+    card = read_card(tmp_path / "run" / "model.json")
+    assert card.labels == ["background", "cancer"]
+    started = card.content["training"]["initial_weights"]
+    assert started["new_heads"] == ["cancer"]
+    assert started["kept_heads"] == ["background"]
+    assert started["sha256"] == tiny_segmenter.sha256
+    before, after = (read_tensors(c.tensors) for c in (tiny_segmenter, card))
+    for key, weight in after.items():
+        same = before[key][:1] if ".head." in key else before[key]
+        if not key.endswith(("running_mean", "running_var", "num_batches_tracked")):
+            torch.testing.assert_close(weight[: len(same)], same, rtol=0, atol=1e-6)
+    ended = segment("--input", scans / "one.nii.gz", "--weights", card.path)
+    assert ended.code == 0, ended.err
+    assert set(volumes(tmp_path / "out" / "one")) <= {"cancer"}
+    mask = nib.load(tmp_path / "out" / "one" / "segmentation.nii.gz")
+    assert set(np.unique(np.asarray(mask.dataobj))) <= {0, 3}
+
+
+def test_a_body_of_another_size_is_no_start(
+    run_bundle, quick_segmenter_training, decathlon, tmp_path
+):
+    ended = run_bundle("inference", "train", "msd", configs=CONFIGS)(
+        *quick_segmenter_training, "--dataset_dir", decathlon, "--val_interval", "1",
+        "--initial_weights", CT_FM_WHOLEBODY / "models" / "demo.json",
+    )  # fmt: skip
+    assert "does not fit SegResNetDS: " in ended.error
+    assert len(ended.err[ended.err.index("error: ") :].splitlines()) <= 10
+    assert not (tmp_path / "run" / "model.json").exists()
 
 
 def test_a_frozen_encoder_stays_as_it_was(

@@ -147,6 +147,24 @@ def test_training_leaves_weights_that_inference_takes(run_bundle, quick_training
     assert result(tmp_path / "out", "one")["weights"]["sha256"] == card.sha256
 
 
+def test_a_classifier_is_tuned_to_labels_of_ones_own(
+    run_bundle, quick, quick_training, tiny_card, scans, tmp_path
+):
+    ended = run_bundle("inference", "train")(
+        *quick_training, "--initial_weights", tiny_card.path,
+        "--labels", "['Emphysema','Lung nodule']",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    card = read_card(tmp_path / "run" / "model.json")
+    assert card.labels == ["Emphysema", "Lung nodule"]
+    assert card.architecture["num_classes"] == 2
+    started = card.content["training"]["initial_weights"]
+    assert (started["new_heads"], started["kept_heads"]) == ([], card.labels)
+    ended = run_bundle("inference")(*quick, "--weights", card.path, "--input", scans / "one.nii.gz")
+    assert ended.code == 0, ended.err
+    assert list(result(tmp_path / "out", "one")["outputs"]["probabilities"]) == card.labels
+
+
 def test_training_with_averaged_weights_and_accumulation(run_bundle, quick_training, tmp_path):
     options = (*quick_training, "--ema_momentum", 0.1, "--accumulation_steps", 2)
     ended = run_bundle("inference", "train")(*options, "--batch_size", 1)

@@ -158,6 +158,38 @@ def test_a_file_of_something_else_is_an_error(start, tmp_path):
         start(1, tmp_path / "run.pt")[0].run()
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            lambda s: s["network"]["0.bias"].fill_(torch.nan),
+            "a network with NaN or infinity in 0.b",
+        ),
+        (lambda s: s.update(network=[1]), "no state but a list for network"),
+        (lambda s: s.update(trainer=None), "no state but a NoneType for trainer"),
+        (lambda s: s["optimizer"].update(param_groups=3), "another optimizer: "),
+        (lambda s: s["trainer"].update(iteration="many"), "another trainer: "),
+    ],
+)
+def test_a_checkpoint_with_a_damaged_part_is_one_line(start, tmp_path, change, message):
+    start(1, tmp_path / "run.pt")[0].run()
+    state = torch.load(tmp_path / "run.pt", weights_only=True)
+    change(state)
+    torch.save(state, tmp_path / "run.pt")
+    with pytest.raises(InputError, match=f"must be of this run, got {message}") as caught:
+        start(2, tmp_path / "run.pt")[0].run()
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_checkpoint_cut_anywhere_is_one_line(start, tmp_path):
+    start(1, tmp_path / "run.pt")[0].run()
+    whole = (tmp_path / "run.pt").read_bytes()
+    for end in range(0, len(whole) - 1, len(whole) // 40):
+        (tmp_path / "run.pt").write_bytes(whole[:end])
+        with pytest.raises(InputError, match=r"got a file that cannot be read in .*; delete it"):
+            start(2, tmp_path / "run.pt")[0].run()
+
+
 def test_a_checkpoint_of_another_network_is_an_error(start, tmp_path):
     start(1, tmp_path / "run.pt")[0].run()
     state = torch.load(tmp_path / "run.pt", weights_only=True)

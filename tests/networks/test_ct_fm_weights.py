@@ -87,8 +87,9 @@ def test_the_encoders_file_is_no_segmenter(key_map):
     state = rename_keys(encoder().state_dict(), read_key_map(key_map, "published"))
     with pytest.raises(InputError, match=r"missing encoder\.conv_init\.weight") as caught:
         load_state(segmenter(), state)
+    assert "69 missing, 39 unexpected of 69 tensors" in str(caught.value)
     assert "unexpected conv_init.weight" in str(caught.value)
-    assert "missing up_layers.1.head.bias [3]" in str(caught.value)
+    assert len(str(caught.value).splitlines()) <= 10
 
 
 def test_an_encoder_that_lacks_a_tensor_is_refused(key_map, tmp_path):

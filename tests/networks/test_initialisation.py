@@ -1,11 +1,19 @@
 import json
+import logging
 
 import pytest
 import safetensors.torch
 import torch
+from monai.networks.nets import SegResNetDS
 
+from common.card import read_card
 from common.errors import InputError
+from common.networks.ct_fm_encoder import CTFMEncoder
+from common.networks.ct_scroll import ScrollClassifier
 from common.networks.initialisation import start_from
+from common.tables.ct_rate import CT_RATE_LABELS
+from common.weights import save_weights
+from tests.conftest import TINY_ARCHITECTURE
 
 SOURCE = "hf://timm/resnet18.tv_in1k/model.safetensors"
 
@@ -69,6 +77,78 @@ def test_card_fills_the_whole_network(make_tiny_network, tiny_card, key_map):
     assert network.training
     for key, value in make_tiny_network(seed=0).state_dict().items():
         assert torch.equal(network.state_dict()[key], value)
+
+
+def classifier(labels, seed):
+    torch.manual_seed(seed)
+    return ScrollClassifier(**{**TINY_ARCHITECTURE, "num_classes": len(labels)})
+
+
+@pytest.mark.parametrize(
+    ("labels", "kept", "new"),
+    [
+        (["Edema", "Embolism"], [], ["Edema", "Embolism"]),
+        (["Edema", "Emphysema"], ["Emphysema"], ["Edema"]),
+        (CT_RATE_LABELS[::-1], CT_RATE_LABELS[::-1], []),
+        ([f"own {n}" for n in range(18)], [], [f"own {n}" for n in range(18)]),
+    ],
+    ids=["all new", "one kept", "another order", "as many"],
+)
+def test_labels_keep_their_channel_by_name_and_others_start_anew(
+    make_tiny_network, tiny_card, key_map, labels, kept, new, caplog
+):
+    trained, network = make_tiny_network(seed=0), classifier(labels, seed=1)
+    own = network.head[3].weight.clone()
+    with caplog.at_level(logging.INFO):
+        start_from(network, source=str(tiny_card.path), key_map=key_map, labels=labels)
+    for place, label in enumerate(labels):
+        was = trained.head[3].weight[CT_RATE_LABELS.index(label)] if label in kept else own[place]
+        assert torch.equal(network.head[3].weight[place], was)
+    for key, value in trained.state_dict().items():
+        assert key.startswith("head.3.") or torch.equal(network.state_dict()[key], value)
+    assert network.started_from["new_heads"] == list(new)
+    assert network.started_from["kept_heads"] == list(kept)
+    assert f"New heads: {', '.join(new) or 'none'}." in caplog.text
+
+
+def test_a_body_that_does_not_fit_is_an_error_whatever_the_labels(tiny_card, key_map):
+    wider = ScrollClassifier(**{**TINY_ARCHITECTURE, "num_classes": 2, "head_width": 16})
+    with pytest.raises(InputError, match=r"0\.weight has shape \[8, 16\], expected \[16, 16\]"):
+        start_from(wider, source=str(tiny_card.path), key_map=key_map, labels=["a", "b"])
+
+
+@pytest.mark.parametrize("name", ["model.json", "model.pt", ""])
+def test_tensors_and_folders_are_known_by_their_card(make_tiny_network, tiny_card, key_map, name):
+    network = make_tiny_network(seed=1)
+    start_from(network, source=str(tiny_card.path.parent / name), key_map=key_map)
+    assert torch.equal(network.head[3].weight, make_tiny_network(seed=0).head[3].weight)
+    assert network.started_from["sha256"] == tiny_card.sha256
+
+
+def test_the_card_of_an_encoder_starts_a_segmenters_encoder(repository, tmp_path):
+    size = {"init_filters": 4, "blocks_down": [1, 1, 1]}
+    content = read_card(repository / "bundles" / "ct_fm_encoder" / "models" / "demo.json").content
+    encoder = CTFMEncoder(**size)
+    card = save_weights(encoder, content, tmp_path / "model.json")
+    segmenter = SegResNetDS(spatial_dims=3, in_channels=1, out_channels=2, dsdepth=2, **size)
+    key_map = repository / "bundles" / "ct_fm_wholebody" / "models" / "key_map.json"
+    for source in (card.path, card.tensors):
+        start_from(segmenter, source=str(source), key_map=key_map, layout="encoder", labels=["a"])
+        for key, value in encoder.encoder.state_dict().items():
+            assert torch.equal(segmenter.encoder.state_dict()[key], value)
+        assert segmenter.started_from["part"] == "encoder"
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "model.", "net."])
+def test_imagenet_weights_out_of_a_wrapper_fill_the_encoder(
+    make_tiny_network, imagenet, key_map, tmp_path, prefix
+):
+    wrapped = {prefix + key: value for key, value in imagenet.items()}
+    torch.save({"state_dict": wrapped}, tmp_path / "resnet18.pth")
+    network = make_tiny_network()
+    start_from(network, source=str(tmp_path / "resnet18.pth"), key_map=key_map)
+    assert equal_to(network, imagenet)
+    assert network.started_from["prefix"] == prefix
 
 
 def test_frozen_encoder_does_not_train_and_the_rest_does(make_tiny_network, tiny_card, key_map):

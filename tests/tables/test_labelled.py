@@ -6,6 +6,7 @@ import pytest
 from common.errors import InputError
 from common.phantom.export import write_collection
 from common.phantom.patient import SEED_RANGES
+from common.tables.ct_rate import CT_RATE_LABELS
 from common.tables.labelled import labelled_cases
 
 
@@ -106,3 +107,35 @@ def test_phantoms_need_no_folder():
         cases = labelled_cases(dataset_dir="phantom", split=split, num_phantoms=3)
         first = SEED_RANGES[split][0]
         assert names(cases) == [f"phantom_{first + n}" for n in range(3)]
+
+
+def edema_list(folder, columns):
+    """A list of the test volumes with labels 0, 1 of its own in that order of columns."""
+    cases = part(folder, "test")
+    with (folder / "own.csv").open("w", newline="") as file:
+        table = csv.DictWriter(file, ["image", *columns])
+        table.writeheader()
+        for case in cases:
+            table.writerow({"image": case["image"], "Edema": 0, "Embolism": 1})
+    return part(folder, "test", labels_file="own.csv", labels=["Embolism", "Edema"])
+
+
+@pytest.mark.parametrize("columns", [("Edema", "Embolism"), ("Embolism", "Edema")])
+def test_labels_of_ones_own_are_found_by_name_whatever_the_order_of_columns(folder, columns):
+    assert [case["label"] for case in edema_list(folder, columns)] == [[1, 0], [1, 0]]
+
+
+def test_a_label_without_a_column_is_named(folder):
+    edema_list(folder, ("Edema", "Embolism"))
+    with pytest.raises(InputError, match=r"own\.csv must have.*Nodule"):
+        part(folder, "test", labels_file="own.csv", labels=["Nodule"])
+    with pytest.raises(InputError, match=r"must label every case for 1 labels, got none for Edema"):
+        part(folder, "test", labels=["Edema"])
+
+
+def test_some_of_the_phantoms_labels_can_be_chosen():
+    wanted = ["Emphysema", "Cardiomegaly"]
+    whole = labelled_cases(dataset_dir="phantom", split="train", num_phantoms=3)
+    some = labelled_cases(dataset_dir="phantom", split="train", num_phantoms=3, labels=wanted)
+    places = [CT_RATE_LABELS.index(label) for label in wanted]
+    assert [c["label"] for c in some] == [[c["label"][p] for p in places] for c in whole]
