@@ -72,7 +72,7 @@ def test_a_kill_while_writing_leaves_the_epoch_before(start, tmp_path, monkeypat
     before = path.read_bytes()
 
     def die(_state, partial):
-        partial.write_bytes(b"half")
+        partial.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", die)
@@ -80,6 +80,17 @@ def test_a_kill_while_writing_leaves_the_epoch_before(start, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
     assert path.read_bytes() == before
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_epoch_before(start, tmp_path, full):
+    path = tmp_path / "run.pt"
+    start(1, path)[0].run()
+    before = path.read_bytes()
+    full(path)
+    with pytest.raises(InputError, match=r"be written, got .*run\.pt \(No space left on device"):
+        start(2, path)[0].run()
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["run.pt"]
 
 
 def test_a_finished_run_trains_no_further(start, numbers, tmp_path):
