@@ -15,6 +15,9 @@ from common.handlers.epoch_seed import EpochSeed
 from common.handlers.run_checkpoint import RunCheckpoint
 from tests.handlers.conftest import build_trainer
 
+CHILDREN = multiprocessing.get_context("forkserver")  # imports torch and MONAI once for all
+CHILDREN.set_forkserver_preload(["tests.handlers.test_run_checkpoint"])
+
 
 def start_trainer(max_epochs, path, *, resume=True, **options):
     """A trainer that keeps its state in `path`."""
@@ -49,7 +52,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     start, numbers, tmp_path, num_workers, moment
 ):
     number = 8 if moment == Events.ITERATION_COMPLETED else 3  # both in the third epoch
-    child = multiprocessing.get_context("spawn").Process(
+    child = CHILDREN.Process(
         target=run_and_die, args=(tmp_path / "killed.pt", num_workers, moment.name, number)
     )
     child.start()
