@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
-from monai.data import PersistentDataset
+from monai.data import Dataset, PersistentDataset
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 
@@ -20,6 +20,7 @@ from ..errors import InputError
 from ..results.atomic import PARTIAL
 from ..results.tensor_file import write_tensors
 from ..transforms.caching import code_stamp, digest, file_stamps, settings_of
+from .case_evaluator import reason_of
 
 logger = logging.getLogger("common.training")
 
@@ -66,6 +67,10 @@ class CachedCases(PersistentDataset):
         for partial in Path(cache_dir).glob(f"{PARTIAL}*"):
             _remove_if_left(partial)
 
+    def _transform(self, index: int) -> Any:
+        with naming(self.data[index]):
+            return super()._transform(index)
+
     def _cachecheck(self, item_transformed: Case) -> Any:
         """The case up to the first random step, kept or made.
 
@@ -78,14 +83,37 @@ class CachedCases(PersistentDataset):
         kept = _read(entry)
         if kept is not None and kept["made_of"] == made_of:
             return kept["item"]
-        item = convert_to_tensor(
-            self._pre_transform(deepcopy(case)), convert_numeric=False, track_meta=self.track_meta
-        )
+        read = self._pre_transform(deepcopy(case))
+        item = convert_to_tensor(read, convert_numeric=False, track_meta=self.track_meta)
         try:
             write_tensors(entry, {"made_of": made_of, "item": item})
         except InputError as error:
             raise UnwritableCacheError(str(error)) from error
         return item
+
+
+class FreshCases(Dataset):
+    """Cases for training, prepared anew each time; one that cannot be read ends the run by name."""
+
+    def _transform(self, index: int) -> Any:
+        with naming(self.data[index]):
+            return super()._transform(index)
+
+
+@contextmanager
+def naming(case: Case) -> Iterator[None]:
+    """Say of which case an error is: no scan or mask is left out of supervised training unsaid."""
+    try:
+        yield
+    except UnwritableCacheError:
+        raise
+    except Exception as error:  # whatever is wrong with it
+        name = f"{case.get('case_id', 'a case')} ({case['image']})"
+        msg = (
+            f"{name} must be a case that can be trained on, got: {reason_of(error)}; "
+            "mend it or take it out of the list"
+        )
+        raise InputError(msg) from error
 
 
 def _as_name(value: Any) -> bytes:

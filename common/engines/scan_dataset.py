@@ -58,7 +58,7 @@ class ScanDataset(CachedCases):
             except UnwritableCacheError:
                 raise
             except Exception as error:  # whatever is wrong with it
-                reason = reason_of(error)
+                reason = reason_of(error.__cause__ or error)
                 self._leave_out(place, reason)
         msg = f"data must hold a scan that can be read, got none of {len(self)}; the last: {reason}"
         raise InputError(msg)

@@ -15,6 +15,9 @@ import numpy as np
 from torch import Tensor, nn
 
 PACKAGE = Path(__file__).resolve().parents[1]
+NO_PATHS = {
+    "case_id", "format", "patient_id", "report", "kind", "classes", "version", "numbers",
+}  # fmt: skip
 
 
 def cache_folder(root: str | Path, **made_by: Any) -> Path:
@@ -37,7 +40,8 @@ def file_stamps(value: Any) -> list[tuple[str, int, int]]:
 
     Args:
         value: A case, or a part of one. Every text in it that is the path of a file counts, and
-            every file directly in a folder; the folder of a DICOM series counts by `files` alone.
+            every file directly in a folder, but for what is a name by its key (`NO_PATHS`); the
+            folder of a DICOM series counts by `files` alone.
 
     Returns:
         In order of the names. What is not there has no stamp.
@@ -108,11 +112,10 @@ def _settings_of_code(code: CodeType) -> list[Any]:
 
 
 def _paths(value: Any) -> Iterator[Path]:
-    """Every text in a case."""
+    """Every text in a case that may be a path."""
     if isinstance(value, Mapping):
-        if value.get("files"):
-            value = {key: inner for key, inner in value.items() if key != "image"}
-        value = list(value.values())
+        skip = NO_PATHS | ({"image"} if value.get("files") else set())
+        value = [inner for key, inner in value.items() if key not in skip]
     if isinstance(value, str | Path):
         yield Path(value)
     elif isinstance(value, Sequence):

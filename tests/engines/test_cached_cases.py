@@ -7,7 +7,7 @@ import torch
 from monai.transforms import Compose, Lambdad, RandLambdad, Transform
 
 from common.engines import cached_cases
-from common.engines.cached_cases import CachedCases
+from common.engines.cached_cases import CachedCases, FreshCases
 from common.errors import InputError
 
 
@@ -155,6 +155,18 @@ def test_what_a_killed_run_left_is_removed_and_what_another_writes_is_not(case, 
     dataset(case, Read())
     assert not old.exists()
     assert new.exists()
+
+
+@pytest.mark.parametrize("kind", [CachedCases, FreshCases])
+def test_a_case_whose_mask_is_gone_ends_the_training_by_name(case, tmp_path, kind):
+    (tmp_path / "mask.txt").unlink()
+    where = {"cache_dir": tmp_path / "run" / "cache"} if kind is CachedCases else {}
+    found = kind([case], Compose([Read()]), **where)
+    with pytest.raises(
+        InputError,
+        match=r"^a \(.*scan.txt\) must be a case that can be trained on, got: .*mask.txt.*; mend",
+    ):
+        found[0]
 
 
 def test_two_trainings_that_share_a_cache_see_whole_entries(case, dataset, tmp_path):
