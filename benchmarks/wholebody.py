@@ -156,7 +156,7 @@ def measure_scan(name: str, quick: bool) -> Sample:
     size, overlap = SCANNED[name]
     image = noise(*([48] * 3 if quick else size))
     inferer = StreamingInferer(
-        roi_size=[32] * 3 if quick else ROI, overlap=overlap, precision="bf16", progress=False
+        roi_size=[32] * 3 if quick else ROI, overlap=overlap, precision="auto", progress=False
     )
     inferer(noise(16, 16, 16) if quick else noise(*ROI), network)  # folds
     found, sample = timed(lambda: inferer(image, network))

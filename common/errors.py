@@ -1,11 +1,22 @@
 """The errors a user can mend, said in one line; and the check that most share."""
 
+from __future__ import annotations
+
+import re
+
 
 class InputError(ValueError):
     """Input that breaks a rule: ``<name> must <rule>, got <value>; <what to do>``.
 
-    Commands print its message alone, without a traceback, and exit with code 1.
+    Commands print its message alone, without a traceback, and exit with code 1. torch's loader
+    makes an error of a worker process anew with the worker's traceback for a message: what stood
+    in front of our own is taken off.
     """
+
+    def __init__(self, message: str = "") -> None:
+        if message.startswith("Caught ") and "\nOriginal Traceback" in message:
+            message = re.split(rf"^[\w.]*{type(self).__name__}: ", message, flags=re.M)[-1].strip()
+        super().__init__(message)
 
 
 class OutputError(InputError):

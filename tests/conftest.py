@@ -1,6 +1,9 @@
 """Fixtures that every test may use."""
 
+import errno
+import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -110,6 +113,31 @@ def tiny_bundle(tmp_path, make_tiny_network, tiny_content):
     shutil.copytree(REPOSITORY / "bundles" / "ct_scroll", folder, ignore=ignore)
     save_weights(make_tiny_network(), tiny_content, folder / "models" / "demo.json")
     return folder
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """Let the disk be full for what is written beside a path: `full(path)`."""
+    real_open = Path.open
+
+    class FullFile(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, _content):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def fill(path):
+        def open_full(self, mode="r", *arguments, **options):
+            file = real_open(self, mode, *arguments, **options)
+            if self.parent != path.parent or "w" not in mode:
+                return file
+            file.close()
+            return FullFile()
+
+        monkeypatch.setattr(Path, "open", open_full)
+
+    return fill
 
 
 @pytest.fixture

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
-from monai.data import PersistentDataset
 
 from ..case import Case
 from ..errors import InputError
 from ..parallel import is_first_process
+from .cached_cases import CachedCases, UnwritableCacheError
 from .case_evaluator import reason_of
 
 logger = logging.getLogger("common.training")
 
 
-class ScanDataset(PersistentDataset):
-    """MONAI's `PersistentDataset` over cases; the next one stands in for one that fails.
+class ScanDataset(CachedCases):
+    """Cached cases of which the next one stands in for one that fails.
 
     Args:
         data: Cases.
@@ -41,7 +41,7 @@ class ScanDataset(PersistentDataset):
         cache_dir: str | Path,
         left_out: str | Path,
     ) -> None:
-        super().__init__(data=list(data), transform=transform, cache_dir=cache_dir)
+        super().__init__(data, transform, cache_dir=cache_dir)
         self.left_out = Path(left_out)
         self._known: set[int] = set()
 
@@ -49,14 +49,16 @@ class ScanDataset(PersistentDataset):
         """The scan at `index`, or the first after it that can be had.
 
         Raises:
-            InputError: If none can.
+            InputError: If none can, or what was read cannot be kept.
         """
         reason = "there is none"
         for place in (*range(index, len(self)), *range(index)):
             try:
                 return super()._transform(place)
+            except UnwritableCacheError:
+                raise
             except Exception as error:  # whatever is wrong with it
-                reason = reason_of(error)
+                reason = reason_of(error.__cause__ or error)
                 self._leave_out(place, reason)
         msg = f"data must hold a scan that can be read, got none of {len(self)}; the last: {reason}"
         raise InputError(msg)

@@ -28,7 +28,7 @@ from ..checkpoint import read_torch, shortened
 from ..errors import InputError
 from ..fitting import is_finite
 from ..parallel import is_first_process
-from ..results.atomic import replacing
+from ..results.tensor_file import write_tensors
 
 logger = logging.getLogger("common.training")
 
@@ -77,8 +77,7 @@ class RunCheckpoint:
         """
         if is_first_process():
             state = {name: part.state_dict() for name, part in self._parts(engine).items()}
-            with replacing(self.path) as partial:
-                torch.save(state, partial)
+            write_tensors(self.path, state)
 
     def load(self, engine: Engine) -> None:
         """Take up the state in the file; does nothing if there is none.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import functools
 import importlib.util
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,8 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import InputError
 
+logger = logging.getLogger("common.inferers")
+
 PRECISIONS = ("auto", "fp32", "bf16")
 BACKENDS = ("eager", "compile", "openvino")
 
@@ -30,15 +33,29 @@ Encoder = Callable[[Tensor], Tensor]
 def choose_precision(precision: str, device: torch.device) -> str:
     """`fp32` or `bf16`; `auto` is bf16 where the device computes with it faster.
 
+    bf16 where it does not is a choice of its own, and its price is logged.
+
     Raises:
         InputError: If `precision` is unknown or the device cannot do it.
     """
     if precision not in PRECISIONS:
         msg = f"precision must be one of {', '.join(PRECISIONS)}, got {precision}; use auto"
         raise InputError(msg)
+    if precision == "bf16" and not has_fast_bf16(device):
+        _say_slow(device.type)
     if precision != "auto":
         return precision
     return "bf16" if has_fast_bf16(device) else "fp32"
+
+
+@functools.cache
+def _say_slow(device: str) -> None:
+    """Once per process: many inferers are made for a run."""
+    logger.warning(
+        "precision bf16 has no units of its own on this %s and is emulated: a window of a large "
+        "network can take minutes; --precision auto computes in fp32 here",
+        device,
+    )
 
 
 def choose_backend(backend: str, device: torch.device) -> str:
@@ -62,10 +79,14 @@ def choose_backend(backend: str, device: torch.device) -> str:
 
 
 def has_fast_bf16(device: torch.device) -> bool:
-    """Whether bf16 convolutions run on units of their own: Ampere and later, AVX-512 BF16, AMX."""
+    """Whether bf16 convolutions run on units of their own: Ampere and later, AVX-512 BF16, AMX.
+
+    A CPU counts as oneDNN sees it, which `ONEDNN_MAX_CPU_ISA` may hold to less than it has.
+    """
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+    has_units = device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+    return bool(has_units and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def accelerate(

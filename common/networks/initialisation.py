@@ -39,7 +39,8 @@ def start_from(
 ) -> Network:
     """Load initial weights into a network, strictly, and lay it out for fast training.
 
-    Convolutions become channels-last: the same numbers, in the order that bf16 is fast in.
+    Convolutions become channels-last: the same numbers, in the order that bf16 is fast in. A
+    network with a convolution that `writes_outside` of its tensors keeps torch's default layout.
 
     Args:
         network: To be trained; left in training mode. What it started from stands in its attribute
@@ -79,10 +80,37 @@ def start_from(
     if dropout is not None:
         _set_dropout(network, dropout)
     network.get_submodule(part).requires_grad_(not frozen)
+    laid_out: Network = network.to(memory_format=layout_for_training(network))  # type: ignore[call-overload]
+    return laid_out.train()
+
+
+def layout_for_training(network: nn.Module) -> torch.memory_format:
+    """Channels-last for all of a network, or torch's default for all of it.
+
+    One layout for the whole: a convolution computes channels-last as soon as its weights or its
+    input are, and its input is what the layer before it made.
+    """
+    if any(writes_outside(module) for module in network.modules()):
+        return torch.contiguous_format
     is_3d = any(isinstance(module, nn.Conv3d) for module in network.modules())
-    order = torch.channels_last_3d if is_3d else torch.channels_last
-    channels_last: Network = network.to(memory_format=order)  # type: ignore[call-overload]
-    return channels_last.train()
+    return torch.channels_last_3d if is_3d else torch.channels_last
+
+
+def writes_outside(module: nn.Module) -> bool:
+    """Whether it is a convolution whose channels-last gradient damages memory without AVX-512.
+
+    torch 2.13 (oneDNN held to AVX2): the backward pass of a 2D convolution of kernel 1 with a
+    stride, without padding or groups and of fewer than 8 channels writes behind its tensors, and
+    the process hangs or aborts steps later. 8 channels and more, three dimensions and the default
+    layout are fine.
+    """
+    return (
+        isinstance(module, nn.Conv2d)
+        and set(module.kernel_size) == {1}
+        and set(module.stride) != {1}
+        and module.groups == 1
+        and module.in_channels < 8
+    )
 
 
 def _set_dropout(network: nn.Module, probability: float) -> None:

@@ -30,17 +30,17 @@ class EncodeTripletsd(MapTransform):
         self, keys: str | Sequence[str], *, network: ScrollClassifier, inferer: ScrollInferer
     ) -> None:
         super().__init__(keys)
-        self.network = network
+        self._network = network  # which encoder it has, `features_folder` tells caches
         self.inferer = inferer
 
     @torch.inference_mode()
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Encode."""
         result = dict(data)
-        device = next(self.network.parameters()).device
+        device = next(self._network.parameters()).device
         for key in self.key_iterator(result):
             scan = result[key].as_subclass(Tensor)[None].to(device)
-            result[key] = self.inferer.encode(scan, self.network)[0].cpu().clone()
+            result[key] = self.inferer.encode(scan, self._network)[0].cpu().clone()
         return result
 
 

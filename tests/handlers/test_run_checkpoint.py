@@ -15,6 +15,9 @@ from common.handlers.epoch_seed import EpochSeed
 from common.handlers.run_checkpoint import RunCheckpoint
 from tests.handlers.conftest import build_trainer
 
+CHILDREN = multiprocessing.get_context("forkserver")  # imports torch and MONAI once for all
+CHILDREN.set_forkserver_preload(["tests.handlers.test_run_checkpoint"])
+
 
 def start_trainer(max_epochs, path, *, resume=True, **options):
     """A trainer that keeps its state in `path`."""
@@ -49,7 +52,7 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     start, numbers, tmp_path, num_workers, moment
 ):
     number = 8 if moment == Events.ITERATION_COMPLETED else 3  # both in the third epoch
-    child = multiprocessing.get_context("spawn").Process(
+    child = CHILDREN.Process(
         target=run_and_die, args=(tmp_path / "killed.pt", num_workers, moment.name, number)
     )
     child.start()
@@ -72,7 +75,7 @@ def test_a_kill_while_writing_leaves_the_epoch_before(start, tmp_path, monkeypat
     before = path.read_bytes()
 
     def die(_state, partial):
-        partial.write_bytes(b"half")
+        partial.write(b"half")
         raise KeyboardInterrupt
 
     monkeypatch.setattr(torch, "save", die)
@@ -80,6 +83,17 @@ def test_a_kill_while_writing_leaves_the_epoch_before(start, tmp_path, monkeypat
     with pytest.raises(KeyboardInterrupt):
         trainer.run()
     assert path.read_bytes() == before
+
+
+def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_epoch_before(start, tmp_path, full):
+    path = tmp_path / "run.pt"
+    start(1, path)[0].run()
+    before = path.read_bytes()
+    full(path)
+    with pytest.raises(InputError, match=r"be written, got .*run\.pt \(No space left on device"):
+        start(2, path)[0].run()
+    assert path.read_bytes() == before
+    assert [each.name for each in tmp_path.iterdir()] == ["run.pt"]
 
 
 def test_a_finished_run_trains_no_further(start, numbers, tmp_path):

@@ -5,7 +5,13 @@ import pytest
 import torch
 
 from common.errors import InputError
-from common.inferers.acceleration import accelerate, choose_backend, choose_precision
+from common.inferers import acceleration
+from common.inferers.acceleration import (
+    accelerate,
+    choose_backend,
+    choose_precision,
+    has_fast_bf16,
+)
 from common.inferers.autocast import AutocastInferer
 from common.inferers.scroll import ScrollInferer, triplet_relevance
 
@@ -132,6 +138,27 @@ def test_auto_precision_follows_the_hardware(monkeypatch):
     monkeypatch.setattr("common.inferers.acceleration.has_fast_bf16", lambda _: False)
     assert choose_precision("auto", CPU) == "fp32"
     assert choose_precision("bf16", CPU) == "bf16"
+
+
+def test_bf16_where_it_is_emulated_is_said_once_and_elsewhere_not(monkeypatch, caplog):
+    acceleration._say_slow.cache_clear()
+    monkeypatch.setattr("common.inferers.acceleration.has_fast_bf16", lambda _: True)
+    ScrollInferer(precision="bf16")
+    monkeypatch.setattr("common.inferers.acceleration.has_fast_bf16", lambda _: False)
+    ScrollInferer(precision="auto")
+    assert not caplog.messages
+    AutocastInferer(device="cpu", precision="bf16")
+    ScrollInferer(precision="bf16")
+    (line,) = caplog.messages
+    assert "bf16 has no units of its own on this cpu and is emulated" in line
+    acceleration._say_slow.cache_clear()
+
+
+@pytest.mark.parametrize(("cpu", "onednn"), [(True, False), (False, True), (True, True)])
+def test_bf16_is_fast_where_both_the_processor_and_onednn_have_it(monkeypatch, cpu, onednn):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: cpu)
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: onednn)
+    assert has_fast_bf16(CPU) == (cpu and onednn)
 
 
 def test_unknown_precision_is_refused():

@@ -1,5 +1,8 @@
 import json
 import logging
+import os
+import subprocess
+import sys
 
 import pytest
 import safetensors.torch
@@ -10,10 +13,10 @@ from common.card import read_card
 from common.errors import InputError
 from common.networks.ct_fm_encoder import CTFMEncoder
 from common.networks.ct_scroll import ScrollClassifier
-from common.networks.initialisation import start_from
+from common.networks.initialisation import layout_for_training, start_from
 from common.tables.ct_rate import CT_RATE_LABELS
 from common.weights import save_weights
-from tests.conftest import TINY_ARCHITECTURE
+from tests.conftest import REPOSITORY, TINY_ARCHITECTURE
 
 SOURCE = "hf://timm/resnet18.tv_in1k/model.safetensors"
 
@@ -175,6 +178,67 @@ def test_dropout_can_be_chosen_and_is_the_networks_own_otherwise(make_tiny_netwo
     assert set(dropouts(chosen)) == {0.0}
     with pytest.raises(InputError, match=r"dropout must be from 0 to below 1, .* got 1\.5"):
         start_from(make_tiny_network(), source="", key_map=key_map, dropout=1.5)
+
+
+def layouts(network, pictures):
+    """For each strided convolution of kernel 1, whether it answered channels-last."""
+    found = {}
+
+    def look(convolution, _given, answer):
+        found[convolution.in_channels] = answer.is_contiguous(memory_format=torch.channels_last)
+
+    for module in network.modules():
+        if isinstance(module, torch.nn.Conv2d) and module.kernel_size == (1, 1):
+            module.register_forward_hook(look)
+    network(pictures)
+    return found
+
+
+@pytest.mark.parametrize(("stem_width", "channels_last"), [(4, False), (7, False), (8, True)])
+def test_a_strided_convolution_of_few_channels_computes_in_the_default_layout(
+    key_map, stem_width, channels_last
+):
+    network = ScrollClassifier(**{**TINY_ARCHITECTURE, "stem_width": stem_width})
+    network.to(memory_format=torch.channels_last)  # whatever it was handed over in
+    network = start_from(network, source="", key_map=key_map)
+    found = layouts(network.encoder, torch.rand(2, 3, 64, 64))
+    assert found == dict.fromkeys([stem_width, 2 * stem_width, 4 * stem_width], channels_last)
+
+
+@pytest.mark.parametrize(
+    ("harmless", "options"),
+    [
+        (torch.nn.Conv2d, {"in_channels": 8, "kernel_size": 1, "stride": 2}),
+        (torch.nn.Conv2d, {"in_channels": 4, "kernel_size": 1}),
+        (torch.nn.Conv2d, {"in_channels": 4, "kernel_size": 3, "stride": 2}),
+        (torch.nn.Conv2d, {"in_channels": 4, "kernel_size": 1, "stride": 2, "groups": 4}),
+        (torch.nn.Conv3d, {"in_channels": 4, "kernel_size": 1, "stride": 2}),
+    ],
+)
+def test_other_convolutions_train_channels_last(harmless, options):
+    convolution = harmless(out_channels=8, **options)
+    last = torch.channels_last_3d if harmless is torch.nn.Conv3d else torch.channels_last
+    assert layout_for_training(torch.nn.Sequential(convolution)) == last
+    few = torch.nn.Conv2d(4, 8, kernel_size=1, stride=(1, 2))
+    assert layout_for_training(torch.nn.Sequential(convolution, few)) == torch.contiguous_format
+
+
+def test_a_network_of_few_channels_trains_without_avx512():
+    """In a process of its own: where the rule is broken, it hangs or is aborted."""
+    trains = (
+        "import torch\n"
+        "from common.networks.initialisation import layout_for_training\n"
+        "network = torch.nn.Sequential(torch.nn.Conv2d(4, 8, 1, 2, bias=False))\n"
+        "network.to(memory_format=layout_for_training(network))\n"
+        "pictures = torch.rand(4, 4, 16, 16, requires_grad=True)\n"
+        "for _ in range(400): network(pictures).square().mean().backward()\n"
+        "print('trained')\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", trains], env={**os.environ, "ONEDNN_MAX_CPU_ISA": "AVX2"},
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert (ended.returncode, ended.stdout) == (0, "trained\n"), ended.stderr
 
 
 def test_random_encoder_is_not_frozen(make_tiny_network, key_map):
