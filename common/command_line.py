@@ -58,7 +58,9 @@ def read_command_line(resolved: dict[str, Any], arguments: Sequence[str] | None 
     resolved.update(_texts(given))
 
 
-def start_run(device: torch.device | str = "cpu", seed: int = -1) -> None:
+def start_run(
+    device: torch.device | str = "cpu", seed: int = -1, join_minutes: float = 10.0
+) -> None:
     """First step of every config's `run`: look for the device, join torchrun's processes.
 
     Where Linux gives huge pages on demand, torch is told to ask for them: large tensors come and go
@@ -67,6 +69,7 @@ def start_run(device: torch.device | str = "cpu", seed: int = -1) -> None:
     Args:
         device: Where the run is going to happen.
         seed: Of the weights that a network is made with; negative for chance.
+        join_minutes: How long to wait for all of torchrun's processes to come.
 
     Raises:
         InputError: If there is no such device, or the processes do not come together.
@@ -75,7 +78,7 @@ def start_run(device: torch.device | str = "cpu", seed: int = -1) -> None:
     existing_device(device)
     if seed >= 0:
         torch.manual_seed(seed)
-    join_processes()
+    join_processes(join_minutes)
 
 
 def say_in_one_line(
