@@ -13,11 +13,13 @@ different versions can live in one process, which one `common` for both could no
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
 import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
@@ -32,6 +34,7 @@ Choice = Literal["demo", "installed", "none"]
 SUMS = "SHA256SUMS"
 PACKAGE = Path(__file__).resolve().parent
 PROJECT = PACKAGE.parent / "pyproject.toml"
+OWN_VERSIONS = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
 _CODE = re.compile(r"(?<![\w.])common\.(?=\w)")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same bundle is the same zip
 _NOT_PACKED = shutil.ignore_patterns("__pycache__", "*.pyc", "models", "large_files.yml", ".*")
@@ -63,7 +66,8 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         shutil.copytree(root, folder, ignore=_NOT_PACKED)
         _copy_weights(root / "models", folder / "models", weights)
         _copy_code(folder, f"_{name}_common")
-        _write_requirements(folder / "requirements.txt")
+        lines = [f"{needed}\n" for needed in requirements()]
+        (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
         _write_sums(folder)
         with replacing(archive) as partial:
             _zip(folder, partial)
@@ -105,10 +109,30 @@ def _copy_code(folder: Path, name: str) -> None:
             config.write_text(_CODE.sub(f"{name}.", text), encoding="utf-8")
 
 
-def _write_requirements(path: Path) -> None:
-    """Say what the code needs, as the project does."""
+def requirements() -> list[str]:
+    """What the code needs, such as `nibabel>=5.2`, as the project says."""
     project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    path.write_text("\n".join(project["dependencies"]) + "\n", encoding="utf-8")
+    needed: list[str] = project["dependencies"]
+    return needed
+
+
+def required_versions() -> dict[str, str]:
+    """What the code needs, with the versions that are installed here: `required_packages_version`.
+
+    MONAI, torch and numpy have entries of their own in a bundle's metadata.
+    """
+    names = [re.split(r"[^\w.-]", needed)[0] for needed in requirements()]
+    return {name: version(name) for name in names if name not in OWN_VERSIONS}
+
+
+def write_required_versions(metadata: Path) -> None:
+    """Bring a `metadata.json` up to the versions that are installed here; the rest stays."""
+    text = metadata.read_text(encoding="utf-8")
+    for name, key in OWN_VERSIONS.items():
+        text = re.sub(rf'("{key}": )"[^"]*"', rf'\1"{version(name).split("+")[0]}"', text)
+    lines = json.dumps(required_versions(), indent=4).replace("\n", "\n    ")
+    text = re.sub(r'("required_packages_version": )\{[^}]*\}', lambda m: m[1] + lines, text)
+    metadata.write_text(text, encoding="utf-8")
 
 
 def _write_sums(folder: Path) -> None:
