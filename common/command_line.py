@@ -31,11 +31,40 @@ RUN_PARAMETERS = (
     "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking",
     "args_file", "workflow_name", "workflow_type", "properties_path",
 )  # fmt: skip
-RUNS = ("run", "run_workflow")
+
+
+def start_run(
+    resolved: dict[str, Any] | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    seed: int = -1,
+    join_minutes: float = 10.0,
+) -> None:
+    """First step of every config's `run`: read the command line, join torchrun's processes.
+
+    Where Linux gives huge pages on demand, torch is told to ask for them: large tensors come and go
+    with every layer, and handing out small pages took a fifth of a segmentation's processor time.
+
+    Args:
+        resolved: See `read_command_line`.
+        device: Where the run is going to happen.
+        seed: Of the weights that a network is made with; negative for chance.
+        join_minutes: How long to wait for all of torchrun's processes to come.
+
+    Raises:
+        InputError: If the command line is wrong, there is no such device, or the processes do not
+            come together.
+    """
+    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks for huge pages from here on
+    read_command_line({} if resolved is None else resolved)
+    existing_device(device)
+    if seed >= 0:
+        torch.manual_seed(seed)
+    join_processes(join_minutes)
 
 
 def read_command_line(resolved: dict[str, Any], arguments: Sequence[str] | None = None) -> None:
-    """First thing that every config evaluates: check the command line, keep its text as text.
+    """Check the command line, and keep its text as text.
 
     Does nothing when the workflow was made from Python rather than from the command line.
 
@@ -53,32 +82,8 @@ def read_command_line(resolved: dict[str, Any], arguments: Sequence[str] | None 
         arguments = sys.argv[1:]
         sys.excepthook = say_in_one_line
     given = _options(arguments)
-    if arguments[0] in RUNS:
-        _check_keys(given)
+    _check_keys(given)
     resolved.update(_texts(given))
-
-
-def start_run(
-    device: torch.device | str = "cpu", seed: int = -1, join_minutes: float = 10.0
-) -> None:
-    """First step of every config's `run`: look for the device, join torchrun's processes.
-
-    Where Linux gives huge pages on demand, torch is told to ask for them: large tensors come and go
-    with every layer, and handing out small pages took a fifth of a segmentation's processor time.
-
-    Args:
-        device: Where the run is going to happen.
-        seed: Of the weights that a network is made with; negative for chance.
-        join_minutes: How long to wait for all of torchrun's processes to come.
-
-    Raises:
-        InputError: If there is no such device, or the processes do not come together.
-    """
-    os.environ.setdefault("THP_MEM_ALLOC_ENABLE", "1")  # torch asks for huge pages from here on
-    existing_device(device)
-    if seed >= 0:
-        torch.manual_seed(seed)
-    join_processes(join_minutes)
 
 
 def say_in_one_line(
@@ -101,7 +106,8 @@ def say_in_one_line(
 
 
 def _is_bundle_command(command: Sequence[str]) -> bool:
-    return Path(command[0]).parts[-2:] == ("bundle", "__main__.py") and len(command) > 1
+    is_monai = Path(command[0]).parts[-2:] == ("bundle", "__main__.py")
+    return is_monai and command[1:2] in (["run"], ["run_workflow"])
 
 
 def _options(arguments: Sequence[str]) -> dict[str, Any]:

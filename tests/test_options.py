@@ -13,7 +13,7 @@ from common.errors import InputError
 from common.options import MEANINGS, TEXT, list_options
 
 BUNDLES = {bundle.name: Path(bundle.path) for bundle in list_bundles()}
-MACHINERY = {"imports", "initialize", "run", "merge", "prediction_head"}
+MACHINERY = {"imports", "run", "merge", "prediction_head"}
 EXPLAINED = [name for kind in MEANINGS.values() for name in kind]
 
 
