@@ -3,7 +3,8 @@
 The packed code has a name of its own, `_<bundle>_common`, and the configs say so: two bundles of
 different versions can live in one process, which one `common` for both could not.
 
-    <bundle>/configs, docs, LICENSE     as in the repository, configs with the code's new name
+    <bundle>/configs, docs, LICENSE     as in the repository, with the code's new name; train.json
+                                        and evaluate.json run alone, the card's links hold
     <bundle>/models/model.{json,pt}     the chosen weights; beside them cards without weights, to
                                         train as
     <bundle>/_<bundle>_common           the code
@@ -21,11 +22,14 @@ import tomllib
 import zipfile
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from monai.bundle import ConfigParser
 
 from .card import read_card
 from .catalog import METADATA, read_metadata
 from .errors import InputError
+from .packed_card import write_packed_card
 from .results.atomic import replacing, write_json
 from .weights import file_sha256, read_tensors, save_state
 
@@ -56,7 +60,10 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         InputError: If it has no metadata or lacks the weights, or this code is itself packed.
     """
     if not PROJECT.is_file():
-        msg = f"bundles must be packed from the repository, got {PACKAGE}; clone it"
+        msg = (
+            f"bundles must be packed from the repository, got {PACKAGE}; "
+            "clone it and install it with `pip install -e .`"
+        )
         raise InputError(msg)
     name, version = root.name, read_metadata(root)["version"]
     output_dir.mkdir(parents=True, exist_ok=True)
@@ -65,6 +72,8 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         folder = Path(temporary) / name
         shutil.copytree(root, folder, ignore=_NOT_PACKED)
         _copy_weights(root / "models", folder / "models", weights)
+        _complete_configs(folder / "configs", trained=weights != "none")
+        write_packed_card(folder / "docs" / "README.md", name, _project()["optional-dependencies"])
         _copy_code(folder, f"_{name}_common")
         lines = [f"{needed}\n" for needed in requirements()]
         (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
@@ -101,6 +110,22 @@ def _say_num_features(bundle: Path, number: int) -> None:
     write_json(bundle / METADATA, metadata)
 
 
+def _complete_configs(configs: Path, *, trained: bool) -> None:
+    """Let `train.json` and `evaluate.json` run alone, as `monai.bundle.load` takes the first.
+
+    In the repository they lie over `inference.json`; laid over it, these give the same. What is
+    trained is by default built as the packed weights are.
+    """
+    for name in ("train", "evaluate"):
+        path = configs / f"{name}.json"
+        if path.is_file():
+            files = [str(configs / "inference.json"), str(path)]
+            whole = ConfigParser.load_config_files(files)
+            if trained and "train_as" in whole:
+                whole["train_as"] = "model"
+            write_json(path, whole)
+
+
 def _copy_code(folder: Path, name: str) -> None:
     shutil.copytree(PACKAGE, folder / name, ignore=_NOT_PACKED)
     for config in (folder / "configs").glob("*.json"):
@@ -109,11 +134,14 @@ def _copy_code(folder: Path, name: str) -> None:
             config.write_text(_CODE.sub(f"{name}.", text), encoding="utf-8")
 
 
+def _project() -> dict[str, Any]:
+    content: dict[str, Any] = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
+    return dict(content["project"])
+
+
 def requirements() -> list[str]:
     """What the code needs, such as `nibabel>=5.2`, as the project says."""
-    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    needed: list[str] = project["dependencies"]
-    return needed
+    return list(_project()["dependencies"])
 
 
 def required_versions() -> dict[str, str]:
