@@ -74,7 +74,6 @@ def test_the_packed_cards_links_hold_and_its_commands_are_for_its_folder(
         "tests/",
         "bundles/",
         "common/",
-        "LOG.md",
         "pip install -e",
     ):
         assert there not in card
