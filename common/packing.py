@@ -59,12 +59,7 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
     Raises:
         InputError: If it has no metadata or lacks the weights, or this code is itself packed.
     """
-    if not PROJECT.is_file():
-        msg = (
-            f"bundles must be packed from the repository, got {PACKAGE}; "
-            "clone it and install it with `pip install -e .`"
-        )
-        raise InputError(msg)
+    project = _project()
     name, version = root.name, read_metadata(root)["version"]
     output_dir.mkdir(parents=True, exist_ok=True)
     archive = output_dir / f"{name}_v{version}.zip"
@@ -73,7 +68,7 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         shutil.copytree(root, folder, ignore=_NOT_PACKED)
         _copy_weights(root / "models", folder / "models", weights)
         _complete_configs(folder / "configs", trained=weights != "none")
-        write_packed_card(folder / "docs" / "README.md", name, _project()["optional-dependencies"])
+        write_packed_card(folder / "docs" / "README.md", name, project["optional-dependencies"])
         _copy_code(folder, f"_{name}_common")
         lines = [f"{needed}\n" for needed in requirements()]
         (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
@@ -135,6 +130,12 @@ def _copy_code(folder: Path, name: str) -> None:
 
 
 def _project() -> dict[str, Any]:
+    if not PROJECT.is_file():
+        msg = (
+            f"bundles must be packed from the repository, got {PACKAGE}; "
+            "clone it and install it with `pip install -e .`"
+        )
+        raise InputError(msg)
     content: dict[str, Any] = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
     return dict(content["project"])
 

@@ -5,14 +5,21 @@ Names come from the project's dependencies, versions from what is installed here
 
 from __future__ import annotations
 
-from common.catalog import BUNDLES, METADATA
+import sys
+from pathlib import Path
+
+from common.catalog import METADATA, list_bundles
+from common.errors import InputError
 from common.packing import write_required_versions
 
 
 def main() -> None:
-    for path in sorted(BUNDLES.glob(f"*/{METADATA}")):
-        write_required_versions(path)
-        print(path)
+    try:
+        for bundle in list_bundles():
+            write_required_versions(Path(bundle.path) / METADATA)
+            print(Path(bundle.path) / METADATA)
+    except InputError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
