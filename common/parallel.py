@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 import ignite.distributed as idist
 import torch
 from torch import nn
-from torch.distributed import Store, init_process_group, rendezvous
+from torch.distributed import init_process_group
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 from torch.utils.data.distributed import DistributedSampler
 
 from .errors import InputError
