@@ -11,7 +11,7 @@ import io
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,7 @@ FILES = (
     "models/model.json",
 )
 LARGEST_MB = 25.0  # the model zoo takes no larger file
+AXES = {0: "batch", 2: "depth", 3: "height", 4: "width"}
 TOLERANCE = 1e-5  # between a network's output and its export's, of the largest number in it
 
 
@@ -163,8 +164,20 @@ def check_torchscript(folder: Path) -> str:
 
 
 def check_onnx(folder: Path) -> str:
-    """`onnx_export` makes an ONNX model that gives what the network gives."""
-    return _check_export(folder, "onnx", "model.onnx", onnx_export, _run_onnx)
+    """`onnx_export` makes an ONNX model that gives what the network gives.
+
+    Of any number and size of scans, but for the axes that the metadata calls `onnx_fixed_axes`.
+    """
+    fixed = read_metadata(folder).get("onnx_fixed_axes", [])
+    axes = {axis: name for axis, name in AXES.items() if name not in fixed}
+    said = _check_export(
+        folder, "onnx", "model.onnx", onnx_export, _run_onnx, axes,
+        input_shape=list(_example(folder).shape),
+        converter_kwargs={
+            "input_names": ["image"], "output_names": ["pred"], "dynamic_axes": {"image": axes}
+        },
+    )  # fmt: skip
+    return f"{said}; fixed: {', '.join(fixed)}" if fixed else said
 
 
 CHECKS: dict[str, Callable[[Path], str]] = {
@@ -194,12 +207,14 @@ def _check_export(
     file: str,
     export: Callable[..., None],
     run: Callable[[Path, Tensor], Tensor],
+    axes: Mapping[int, str] | None = None,
+    **given: Any,
 ) -> str:
+    """Export and compare, on a second size too where `axes` names what may change."""
     reason = read_metadata(folder).get("not_exportable", {}).get(kind)
     if reason:
         return f"none: {reason}"
-    image = _example(folder)
-    given: dict[str, Any] = {"input_shape": list(image.shape)} if kind == "onnx" else {}
+    images = [_example(folder), *([_example(folder, axes)] if axes else [])]
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / file
         export(
@@ -211,13 +226,18 @@ def _check_export(
             **given,
         )
         size = path.stat().st_size / 1e6
-        exported = run(path, image)
-    wanted = _network(folder)(image)
-    difference = float((exported - wanted).abs().max() / wanted.abs().max().clamp_min(1))
+        exported = [run(path, image) for image in images]
+    network = _network(folder)
+    difference = 0.0
+    for image, found in zip(images, exported, strict=True):
+        wanted = network(image)
+        worst = float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1))
+        difference = max(difference, worst)
     if not difference <= TOLERANCE:
         msg = f"export must give the network's output to {TOLERANCE:g}, got {difference:g} off"
         raise InputError(msg)
-    return f"{size:.1f} MB, {difference:.1g} from the network on {list(image.shape)}"
+    shapes = " and ".join(str(list(image.shape)) for image in images)
+    return f"{size:.1f} MB, {difference:.1g} from the network on {shapes}"
 
 
 def _network(folder: Path) -> nn.Module:
@@ -228,16 +248,20 @@ def _network(folder: Path) -> nn.Module:
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def _example(folder: Path) -> Tensor:
+def _example(folder: Path, larger: Mapping[int, str] | None = None) -> Tensor:
     """Noise of the range that the card's preprocessing gives, of a scan's or a window's size.
 
-    As many channels as the metadata says.
+    As many channels as the metadata says; one step larger along the axes of `larger`.
     """
     preprocessing = read_card(folder / "models" / "model.json").preprocessing
     low, high = preprocessing["output_range"]
     size = preprocessing.get("size") or preprocessing["roi_size"]
-    channels = read_metadata(folder)["network_data_format"]["inputs"]["image"]["num_channels"]
-    noise = torch.rand((1, channels, *size), generator=torch.Generator().manual_seed(0))
+    expected = read_metadata(folder)["network_data_format"]["inputs"]["image"]
+    shape = [1, expected["num_channels"], *size]
+    steps = [1, 0, *(int(each.split("*")[0]) for each in expected["spatial_shape"])]
+    for axis in larger or {}:
+        shape[axis] += steps[axis]
+    noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
     image: Tensor = low + (high - low) * noise
     return image
 

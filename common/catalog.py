@@ -11,7 +11,8 @@ from typing import Any
 from .card import read_card
 from .errors import InputError
 
-BUNDLES = Path(__file__).resolve().parents[1] / "bundles"
+_BESIDE = Path(__file__).resolve().parents[1] / "bundles"
+BUNDLES = _BESIDE if _BESIDE.is_dir() else Path("bundles")  # `pip install .` takes the code alone
 METADATA = Path("configs", "metadata.json")
 
 WEIGHTS = {"installed": "model.json", "demo": "demo.json", "published": "published.json"}
@@ -74,7 +75,7 @@ def find_bundle(name: str) -> Path:
     for folder in (Path(name), BUNDLES / name):
         if (folder / METADATA).is_file():
             return folder.resolve()
-    known = ", ".join(path.name for path in _folders(BUNDLES)) or "none"
+    known = ", ".join(path.name for path in _folders(BUNDLES)) or f"none in {BUNDLES.absolute()}"
     msg = f"bundle must be a folder with {METADATA}, got {name}; known by name: {known}"
     raise InputError(msg)
 
@@ -83,9 +84,16 @@ def list_bundles(folder: Path = BUNDLES) -> list[BundleEntry]:
     """Describe every bundle of a folder, by name.
 
     Raises:
-        InputError: If a bundle's metadata or card cannot be read.
+        InputError: If there is none, or a bundle's metadata or card cannot be read.
     """
-    return [_describe(path) for path in _folders(folder)]
+    found = _folders(folder)
+    if not found:
+        msg = (
+            f"bundles must lie in {folder.absolute()}, got none; run from the repository's folder, "
+            "or install it there with `pip install -e .`"
+        )
+        raise InputError(msg)
+    return [_describe(path) for path in found]
 
 
 def read_metadata(bundle: Path) -> dict[str, Any]:

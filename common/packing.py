@@ -3,7 +3,8 @@
 The packed code has a name of its own, `_<bundle>_common`, and the configs say so: two bundles of
 different versions can live in one process, which one `common` for both could not.
 
-    <bundle>/configs, docs, LICENSE     as in the repository, configs with the code's new name
+    <bundle>/configs, docs, LICENSE     as in the repository, with the code's new name; train.json
+                                        and evaluate.json run alone, the card's links hold
     <bundle>/models/model.{json,pt}     the chosen weights; beside them cards without weights, to
                                         train as, of which demo.json shares the demo's if chosen
     <bundle>/_<bundle>_common           the code
@@ -13,17 +14,22 @@ different versions can live in one process, which one `common` for both could no
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
 import tomllib
 import zipfile
+from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from monai.bundle import ConfigParser
 
 from .card import read_card
 from .catalog import METADATA, read_metadata
 from .errors import InputError
+from .packed_card import write_packed_card
 from .results.atomic import replacing, write_json
 from .weights import file_sha256, read_tensors, save_state
 
@@ -32,6 +38,7 @@ Choice = Literal["demo", "installed", "none"]
 SUMS = "SHA256SUMS"
 PACKAGE = Path(__file__).resolve().parent
 PROJECT = PACKAGE.parent / "pyproject.toml"
+OWN_VERSIONS = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
 _CODE = re.compile(r"(?<![\w.])common\.(?=\w)")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same bundle is the same zip
 _NOT_PACKED = shutil.ignore_patterns("__pycache__", "*.pyc", "models", "large_files.yml", ".*")
@@ -52,9 +59,7 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
     Raises:
         InputError: If it has no metadata or lacks the weights, or this code is itself packed.
     """
-    if not PROJECT.is_file():
-        msg = f"bundles must be packed from the repository, got {PACKAGE}; clone it"
-        raise InputError(msg)
+    project = _project()
     name, version = root.name, read_metadata(root)["version"]
     output_dir.mkdir(parents=True, exist_ok=True)
     archive = output_dir / f"{name}_v{version}.zip"
@@ -62,8 +67,11 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         folder = Path(temporary) / name
         shutil.copytree(root, folder, ignore=_NOT_PACKED)
         _copy_weights(root / "models", folder / "models", weights)
+        _complete_configs(folder / "configs", trained=weights != "none")
+        write_packed_card(folder / "docs" / "README.md", name, project["optional-dependencies"])
         _copy_code(folder, f"_{name}_common")
-        _write_requirements(folder / "requirements.txt")
+        lines = [f"{needed}\n" for needed in requirements()]
+        (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
         _write_sums(folder)
         with replacing(archive) as partial:
             _zip(folder, partial)
@@ -99,6 +107,22 @@ def _say_num_features(bundle: Path, number: int) -> None:
     write_json(bundle / METADATA, metadata)
 
 
+def _complete_configs(configs: Path, *, trained: bool) -> None:
+    """Let `train.json` and `evaluate.json` run alone, as `monai.bundle.load` takes the first.
+
+    In the repository they lie over `inference.json`; laid over it, these give the same. What is
+    trained is by default built as the packed weights are.
+    """
+    for name in ("train", "evaluate"):
+        path = configs / f"{name}.json"
+        if path.is_file():
+            files = [str(configs / "inference.json"), str(path)]
+            whole = ConfigParser.load_config_files(files)
+            if trained and "train_as" in whole:
+                whole["train_as"] = "model"
+            write_json(path, whole)
+
+
 def _copy_code(folder: Path, name: str) -> None:
     shutil.copytree(PACKAGE, folder / name, ignore=_NOT_PACKED)
     for config in (folder / "configs").glob("*.json"):
@@ -107,10 +131,39 @@ def _copy_code(folder: Path, name: str) -> None:
             config.write_text(_CODE.sub(f"{name}.", text), encoding="utf-8")
 
 
-def _write_requirements(path: Path) -> None:
-    """Say what the code needs, as the project does."""
-    project = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]
-    path.write_text("\n".join(project["dependencies"]) + "\n", encoding="utf-8")
+def _project() -> dict[str, Any]:
+    if not PROJECT.is_file():
+        msg = (
+            f"bundles must be packed from the repository, got {PACKAGE}; "
+            "clone it and install it with `pip install -e .`"
+        )
+        raise InputError(msg)
+    content: dict[str, Any] = tomllib.loads(PROJECT.read_text(encoding="utf-8"))
+    return dict(content["project"])
+
+
+def requirements() -> list[str]:
+    """What the code needs, such as `nibabel>=5.2`, as the project says."""
+    return list(_project()["dependencies"])
+
+
+def required_versions() -> dict[str, str]:
+    """What the code needs, with the versions that are installed here: `required_packages_version`.
+
+    MONAI, torch and numpy have entries of their own in a bundle's metadata.
+    """
+    names = [re.split(r"[^\w.-]", needed)[0] for needed in requirements()]
+    return {name: version(name) for name in names if name not in OWN_VERSIONS}
+
+
+def write_required_versions(metadata: Path) -> None:
+    """Bring a `metadata.json` up to the versions that are installed here; the rest stays."""
+    text = metadata.read_text(encoding="utf-8")
+    for name, key in OWN_VERSIONS.items():
+        text = re.sub(rf'("{key}": )"[^"]*"', rf'\1"{version(name).split("+")[0]}"', text)
+    lines = json.dumps(required_versions(), indent=4).replace("\n", "\n    ")
+    text = re.sub(r'("required_packages_version": )\{[^}]*\}', lambda m: m[1] + lines, text)
+    metadata.write_text(text, encoding="utf-8")
 
 
 def _write_sums(folder: Path) -> None:

@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence, Sized
 from datetime import timedelta
+from itertools import count
 from typing import Any, TypeVar
 
 import ignite.distributed as idist
 import torch
 from torch import nn
+from torch.distributed import init_process_group
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 from torch.utils.data.distributed import DistributedSampler
 
 from .errors import InputError
 
 LONGEST_WAIT = timedelta(days=2)  # a process that is done waits for the slowest
-POLL_S, WATCH_S = 0.05, 60.0
+LOOK_EVERY, LOOKS_TO_TELL = timedelta(minutes=1), 10  # and says meanwhile whom it waits for
 
 Item = TypeVar("Item")
+
+log = logging.getLogger(__name__)
+_waits = count()
+_store: Store | None = None  # where the processes leave word that they are here
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -35,7 +43,7 @@ def pick_device(name: str = "auto") -> torch.device:
     if name != "auto":
         return existing_device(name)
     if torch.cuda.is_available():
-        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        return torch.device("cuda", _stated("LOCAL_RANK", 0) if _num_processes() > 1 else 0)
     return torch.device("cpu")
 
 
@@ -60,21 +68,99 @@ def existing_device(device: torch.device | str) -> torch.device:
     return found
 
 
-def join_processes() -> None:
+def join_processes(minutes: float = 10.0) -> None:
     """Join the processes that torchrun started: NCCL with GPUs, gloo without. Alone: nothing.
 
     They part by themselves when the program ends.
+
+    Args:
+        minutes: How long to wait for all of them to come.
+
+    Raises:
+        InputError: If they do not, or if the environment speaks of several processes and does not
+            say how they meet, as a `WORLD_SIZE` that was left behind by something else does.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not torch.distributed.is_initialized():
-        backend = "nccl" if torch.cuda.is_available() else "gloo"
-        if backend == "nccl":
-            torch.cuda.set_device(pick_device())
-        torch.distributed.init_process_group(backend, timeout=LONGEST_WAIT)
-        atexit.register(leave_processes)
+    global _store
+    if _num_processes() == 1 or torch.distributed.is_initialized():
+        return
+    patience = timedelta(minutes=minutes)
+    store, rank, size = _meeting_point(patience)
+    late = _late(store, "join", rank, size, patience)
+    if late:
+        found = f"got {size - len(late)} of {size} after {minutes:g} minutes"
+        raise _not_together(found)
+    # ignite takes the local rank from Slurm, which need not say it, nor the same as torchrun
+    slurm = os.environ.get("SLURM_LOCALID", "0")
+    os.environ["SLURM_LOCALID"] = os.environ.get("LOCAL_RANK", slurm)
+    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    if backend == "nccl":
+        torch.cuda.set_device(pick_device())
+    store.set_timeout(LONGEST_WAIT)
+    init_process_group(backend, store=store, rank=rank, world_size=size, timeout=LONGEST_WAIT)
+    _store = store
+    atexit.register(leave_processes)
+
+
+def _num_processes() -> int:
+    number = _stated("WORLD_SIZE", 1)
+    if number < 1:
+        msg = f"WORLD_SIZE must be the number of processes, got {number}; unset it to run alone"
+        raise InputError(msg)
+    return number
+
+
+def _stated(name: str, otherwise: int) -> int:
+    """A number of the environment."""
+    value = os.environ.get(name) or str(otherwise)
+    try:
+        return int(value)
+    except ValueError as error:
+        msg = f"{name} must be a number, got {value}; start with torchrun, or unset it"
+        raise InputError(msg) from error
+
+
+def _meeting_point(patience: timedelta) -> tuple[Store, int, int]:
+    """The store that all processes share, this process's rank and their number."""
+    missing = [name for name in ("RANK", "MASTER_ADDR", "MASTER_PORT") if not os.environ.get(name)]
+    if missing:
+        found = f"got WORLD_SIZE={_num_processes()} without {', '.join(missing)}"
+        raise _not_together(found)
+    rank, size = _stated("RANK", 0), _num_processes()
+    if not 0 <= rank < size:
+        found = f"got RANK={rank} of WORLD_SIZE={size}"
+        raise _not_together(found)
+    try:
+        store, rank, size = next(rendezvous("env://", timeout=patience))
+    except (RuntimeError, ValueError) as error:
+        first_line = str(error).splitlines()[0]
+        place = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
+        found = f"got no meeting at {place} ({first_line})"
+        raise _not_together(found) from error
+    return store, rank, size
+
+
+def _not_together(found: str) -> InputError:
+    how = (
+        "start all of them with torchrun (`--start::join_minutes` gives them longer), "
+        "or unset WORLD_SIZE to run alone"
+    )
+    return InputError(f"processes must come together, {found}; {how}")
+
+
+def _late(store: Store, place: str, rank: int, size: int, patience: timedelta) -> list[int]:
+    """Leave word in `store` that this process is at `place`; who is not after `patience`."""
+    store.set(f"{place}/{rank}", "")
+    try:
+        store.wait([f"{place}/{other}" for other in range(size)], patience)
+    except RuntimeError:  # torch's DistStoreError
+        return [other for other in range(size) if not store.check([f"{place}/{other}"])]
+    return []
 
 
 def leave_processes() -> None:
     """Leave the process group, if there is one."""
+    global _store
+    _store = None
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()
 
@@ -85,22 +171,22 @@ def is_first_process() -> bool:
 
 
 def wait_for_others(watch: Callable[[], None] | None = None) -> None:
-    """Return once every process is here.
+    """Return once every process is here. Every ten minutes the log names those that are not.
 
     Args:
-        watch: Looked at by the first process now and then while it waits; may raise.
+        watch: Called by the first process every minute that it waits; may raise.
     """
-    if watch is None or not torch.distributed.is_initialized():
-        idist.barrier()
-        return
-    work = torch.distributed.barrier(async_op=True)
-    looked = time.monotonic()
-    while not work.is_completed():
-        time.sleep(POLL_S)
-        if is_first_process() and time.monotonic() - looked > WATCH_S:
-            watch()
-            looked = time.monotonic()
-    work.wait()
+    if _store is not None:
+        place, rank, size = f"wait {next(_waits)}", idist.get_rank(), idist.get_world_size()
+        for look in count(1):
+            late = _late(_store, place, rank, size, LOOK_EVERY)
+            if not late:
+                break
+            if watch is not None and rank == 0:
+                watch()
+            if look % LOOKS_TO_TELL == 0:
+                log.warning("process %d waits for %s", rank, ", ".join(map(str, late)))
+    idist.barrier()
 
 
 def gather(value: Item) -> list[Item]:

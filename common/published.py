@@ -41,7 +41,8 @@ class Source:
             is no weights to run: training starts from it.
         thresholds: Name or pattern of a JSON with a threshold per label; empty if there is none.
         hash_type: `sha256`.
-        hash_val: Of the checkpoint; empty if the publisher names none.
+        hash_val: Of the checkpoint; `unpublished` if the publisher names none. MONAI's
+            `download_large_files` then refuses whatever it gets, such as a web page.
     """
 
     path: str
@@ -52,7 +53,12 @@ class Source:
     part: str = ""
     thresholds: str = ""
     hash_type: str = "sha256"
-    hash_val: str = ""
+    hash_val: str = "unpublished"
+
+    @property
+    def sha256(self) -> str:
+        """Of the checkpoint; empty if it is not known."""
+        return "" if self.hash_val == "unpublished" else self.hash_val
 
     @property
     def repository(self) -> str:
@@ -84,7 +90,7 @@ def fetch_weights(bundle_root: str | Path) -> Card:
     source = read_source(bundle_root)
     _check_whole(source)
     checkpoint = fetch_file(
-        source.repository, source.file, revision=source.revision, sha256=source.hash_val
+        source.repository, source.file, revision=source.revision, sha256=source.sha256
     )
     digest = file_sha256(checkpoint)
     installed = Path(bundle_root) / "models" / "model.json"

@@ -48,6 +48,11 @@ def test_a_bundle_without_weights_runs_with_none(bundles):
     assert entry.runs_with is None
 
 
+def test_code_that_was_installed_alone_says_what_is_missing(tmp_path):
+    with pytest.raises(InputError, match=r"bundles must lie in .*, got none; run from the repo"):
+        list_bundles(tmp_path / "bundles")
+
+
 def test_a_bundle_is_found_by_name_and_by_path(repository, bundles, monkeypatch):
     assert find_bundle("ct_scroll") == repository / "bundles" / "ct_scroll"
     monkeypatch.chdir(bundles)

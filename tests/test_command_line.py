@@ -1,10 +1,19 @@
 import json
 import sys
 
+import fire
 import pytest
+from fire.parser import DefaultParseValue
 
-from common.command_line import check_command_line, say_in_one_line, start_run
+from common.command_line import _options, read_command_line, say_in_one_line, start_run
 from common.errors import InputError
+
+
+def read(*arguments):
+    """What `run` with these arguments keeps from being evaluated."""
+    resolved = {}
+    read_command_line(resolved, ["run", *map(str, arguments)])
+    return resolved
 
 
 @pytest.fixture
@@ -18,44 +27,111 @@ def configs(tmp_path):
 def test_known_overrides_pass(configs):
     base, overlay = configs
     both = f"['{base}', '{overlay}']"
-    check_command_line(["--config_file", str(base), "--input", "a b.nii", "--run_id", "run"])
-    check_command_line(["--config_file", both, "--seed", "3", "--train::trainer::max_epochs=5"])
-    check_command_line([f"--config-file={base}", "--output-dir", "there"])
+    read("--config_file", base, "--input", "a b.nii", "--run_id", "run")
+    read("--config_file", both, "--seed", "3", "--train::trainer::max_epochs=5")
+    read(f"--config-file={base}", "--output-dir", "there")
+    read("-config_file", base, "-input", "x", "--", "--trace")
 
 
 @pytest.mark.parametrize("form", ["['{}','{}']", '["{}", "{}"]', "('{}','{}')"])
 def test_config_files_are_read_as_fire_reads_them(configs, form):
-    check_command_line(["--config_file", form.format(*configs), "--seed", "1"])
+    read("--config_file", form.format(*configs), "--seed", "1")
 
 
 def test_mistyped_override_names_the_nearest(configs):
     with pytest.raises(InputError, match=r"got --inptu; did you mean --input\?"):
-        check_command_line(["--config_file", str(configs[0]), "--inptu", "x"])
+        read("--config_file", configs[0], "--inptu", "x")
 
 
 def test_every_unknown_override_is_named(configs):
     with pytest.raises(InputError, match=r"got --sed, --zzz; known are input, output_dir, train"):
-        check_command_line(["--config_file", str(configs[0]), "--sed", "1", "--zzz", "2"])
+        read("--config_file", configs[0], "--sed", "1", "--zzz", "2")
 
 
 def test_nested_override_that_is_not_there(configs):
     with pytest.raises(InputError, match="got --train::trainer::max_epoch"):
-        check_command_line(["--config_file", str(configs[0]), "--train::trainer::max_epoch", "9"])
+        read("--config_file", configs[0], "--train::trainer::max_epoch", "9")
 
 
 def test_overrides_in_an_args_file_are_checked_too(configs, tmp_path):
     arguments = tmp_path / "args.json"
     arguments.write_text(json.dumps({"config_file": [str(file) for file in configs], "seed": 1}))
-    check_command_line(["--args_file", str(arguments)])
+    read("--args_file", arguments)
     arguments.write_text(json.dumps({"config_file": str(configs[0]), "sede": 1}))
     with pytest.raises(InputError, match="got --sede"):
-        check_command_line(["--args_file", str(arguments)])
+        read("--args_file", arguments)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024_05", "1,2", "[x]", "1e5", "None", "True", "a#b", "a::b", "@at", "%x.json", "[]",
+        "$__import__('os').system('touch x').nii.gz", "$import os", "C:\\new", "'quoted'", "a=b",
+        "zwei Wörter\n", "~/x", "['a', 1]", "('a','b')",
+    ],
+)  # fmt: skip
+def test_a_path_is_taken_as_it_stands(configs, text):
+    kept = {"input": text, "output_dir": text}
+    assert read("--config_file", configs[0], "--input", text, f"--output_dir={text}") == kept
+
+
+def test_a_python_list_of_quoted_paths_is_a_list_of_them(configs):
+    assert read("--config_file", configs[0], "--input", "['a','$b']") == {"input": ["a", "$b"]}
+
+
+def test_names_are_read_as_ever_and_not_evaluated():
+    assert read("--exclude", "[s1,'$b']")["exclude"] == ["s1", "$b"]
+    assert read("--structures", "liver,spleen")["structures"] == ("liver", "spleen")
+
+
+def test_what_is_no_text_is_left_to_monai():
+    assert read("--device", "$torch.device('cpu')", "--patch_size", "[96,96,96]") == {}
+
+
+def test_text_of_an_args_file_is_taken_as_it_stands(configs, tmp_path):
+    arguments = tmp_path / "args.yaml"
+    arguments.write_text(f"config_file: {configs[0]}\ninput: $b\noutput_dir: '@c'\n")
+    assert read("--args_file", arguments) == {"input": "$b", "output_dir": "@c"}
+    assert read("--args_file", arguments, "--input", "d")["input"] == "d"
+
+
+@pytest.mark.parametrize("arguments", [["--input", "--output_dir", "x"], ["--input", ""]])
+def test_a_path_without_a_value(configs, arguments):
+    with pytest.raises(InputError, match="--input must have a value, got none"):
+        read("--config_file", configs[0], *arguments)
+
+
+def test_a_file_that_may_be_left_out_may_be_empty():
+    assert read("--initial_weights", "") == {"initial_weights": ""}
+
+
+def test_none_would_be_left_out_without_a_word(configs):
+    with pytest.raises(InputError, match="--seed must have a value, got None, which MONAI leaves"):
+        read("--config_file", f"['{configs[0]}','{configs[1]}']", "--seed", "None")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["--a", "1", "--b=2", "-c", "3"],
+        ["--a-b", "x", "--c", "--d"],
+        ["--nofigures", "--a", "-1"],
+        ["-abc=x=y", "--e", "-x"],
+        ["--a", "1", "--a", "2", "--", "--verbose"],
+    ],
+)
+def test_options_are_those_that_fire_finds(line):
+    def show(**given):
+        return given
+
+    found = {key: DefaultParseValue(str(value)) for key, value in _options(line).items()}
+    assert found == fire.Fire(show, line)
 
 
 def test_other_programs_command_lines_are_none_of_ours(monkeypatch):
     hook = sys.excepthook
     monkeypatch.setattr(sys, "argv", ["pytest", "run", "--config_file", "x", "--nonsense"])
-    check_command_line()
+    read_command_line({})
     assert sys.excepthook is hook
 
 
@@ -65,7 +141,7 @@ def test_the_commands_own_line_is_checked(monkeypatch, configs):
     arguments = ["run", "--config_file", str(configs[0]), "--inptu", "x"]
     monkeypatch.setattr(sys, "argv", [program, *arguments])
     with pytest.raises(InputError, match="did you mean --input"):
-        start_run()
+        read_command_line({})
     assert sys.excepthook is say_in_one_line
 
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -10,8 +11,9 @@ import tomllib
 import zipfile
 
 import pytest
-from monai.bundle import download, push_to_hf_hub
+from monai.bundle import ConfigParser, download, push_to_hf_hub
 
+from common.catalog import list_bundles
 from common.errors import InputError
 from common.packing import pack_bundle
 from common.weights import choose_card, load_weights, save_weights
@@ -55,6 +57,63 @@ def test_the_sums_are_those_of_all_other_files(tiny_bundle, tmp_path):
 def test_the_same_bundle_is_the_same_zip(tiny_bundle, tmp_path):
     first, second = (pack_bundle(tiny_bundle, output_dir=tmp_path / part) for part in "ab")
     assert first.read_bytes() == second.read_bytes()
+
+
+@pytest.mark.parametrize("name", [entry.name for entry in list_bundles()])
+def test_the_packed_cards_links_hold_and_its_commands_are_for_its_folder(
+    repository, tmp_path, name
+):
+    archive = pack_bundle(repository / "bundles" / name, output_dir=tmp_path, weights="none")
+    files = content(archive)
+    card = files[f"{name}/docs/README.md"].decode()
+    links = [link for link in re.findall(r"\]\(([^)]*)\)", card) if not link.startswith("http")]
+    assert [link for link in links if f"{name}/docs/{link}" not in files] == []
+    for there in (
+        "scripts/",
+        "benchmarks",
+        "tests/",
+        "bundles/",
+        "common/",
+        "pip install -e",
+    ):
+        assert there not in card
+    commands = [line for line in card.splitlines() if "--config_file" in line]
+    configs = {
+        file for line in commands for file in re.findall(r"(?:\$C|configs)/(\w+\.json)", line)
+    }
+    assert len(configs) > 3
+    assert [file for file in configs if f"{name}/configs/{file}" not in files] == []
+    assert "`C=configs`" in card
+
+
+@pytest.mark.parametrize("stage", ["train", "evaluate"])
+def test_a_packed_stage_runs_alone_and_over_inference_alike(tiny_bundle, tmp_path, stage):
+    with zipfile.ZipFile(pack_bundle(tiny_bundle, output_dir=tmp_path)) as packed:
+        packed.extractall(tmp_path / "packed")
+    configs = tmp_path / "packed" / "ct_scroll" / "configs"
+    inference, alone = str(configs / "inference.json"), str(configs / f"{stage}.json")
+    whole = ConfigParser.load_config_files([alone])
+    assert ConfigParser.load_config_files([inference, alone]) == whole
+    assert (
+        whole["network_def"]["_target_"] == "_ct_scroll_common.networks.ct_scroll.ScrollClassifier"
+    )
+    assert whole.get("train_as", "model") == "model"
+
+
+def test_load_with_its_defaults_gives_the_packed_network(tiny_bundle, tmp_path):
+    with zipfile.ZipFile(pack_bundle(tiny_bundle, output_dir=tmp_path)) as packed:
+        packed.extractall(tmp_path / "packed")
+    code = f"""
+import sys, torch
+sys.path.insert(0, r"{tmp_path / "packed" / "ct_scroll"}")
+from monai.bundle import load
+network = load("ct_scroll", bundle_dir=r"{tmp_path / "packed"}")
+packed = torch.load(r"{tmp_path / "packed" / "ct_scroll" / "models" / "model.pt"}")
+assert all((packed[key] == value).all() for key, value in network.state_dict().items())
+"""
+    (tmp_path / "elsewhere").mkdir()
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path / "elsewhere", check=True)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
 
 
 def test_weights_can_be_left_out(tiny_bundle, tmp_path):

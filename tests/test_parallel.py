@@ -1,4 +1,8 @@
+import socket
+import time
+from datetime import timedelta
 from itertools import chain
+from threading import Timer
 
 import pytest
 import torch
@@ -6,6 +10,7 @@ import torch
 from common.errors import InputError
 from common.parallel import (
     StretchSampler,
+    _late,
     existing_device,
     is_first_process,
     join_processes,
@@ -15,6 +20,8 @@ from common.parallel import (
     share_buffers,
     wait_for_others,
 )
+
+AT = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": 29500}
 
 
 @pytest.fixture
@@ -142,4 +149,69 @@ def test_device_without_memory_is_refused():
 def test_local_rank_chooses_the_gpu(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setenv("LOCAL_RANK", "3")
+    assert pick_device() == torch.device("cuda", 0)  # alone, as by an earlier shell
+    monkeypatch.setenv("WORLD_SIZE", "4")
     assert pick_device() == torch.device("cuda", 3)
+
+
+@pytest.fixture
+def started_as(monkeypatch):
+    """The environment of a process that something else than torchrun has started."""
+
+    def start(**variables):
+        for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in variables.items():
+            monkeypatch.setenv(name, str(value))
+
+    return start
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"WORLD_SIZE": 2}, "got WORLD_SIZE=2 without RANK, MASTER_ADDR, MASTER_PORT; start all"),
+        ({"WORLD_SIZE": "many"}, "WORLD_SIZE must be a number, got many"),
+        ({"WORLD_SIZE": 0}, "WORLD_SIZE must be the number of processes, got 0"),
+        ({"WORLD_SIZE": 2, "RANK": 2, **AT}, "got RANK=2 of WORLD_SIZE=2"),
+        ({"WORLD_SIZE": 2, "RANK": "first", **AT}, "RANK must be a number, got first"),
+        ({"WORLD_SIZE": 2, "RANK": 1, **AT, "MASTER_PORT": 1}, "got no meeting at 127.0.0.1:1 "),
+        ({"WORLD_SIZE": 2, "RANK": 1, **AT, "MASTER_PORT": "x"}, "got no meeting at 127.0.0.1:x "),
+    ],
+)
+def test_an_environment_left_behind_is_one_line(started_as, variables, problem):
+    started_as(**variables)
+    with pytest.raises(InputError, match=problem):
+        join_processes(minutes=0.01)
+    assert not torch.distributed.is_initialized()
+
+
+def test_a_process_that_does_not_come_is_waited_for_so_long(started_as):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started_as(WORLD_SIZE=2, RANK=0, MASTER_ADDR="127.0.0.1", MASTER_PORT=port)
+    began = time.monotonic()
+    with pytest.raises(InputError, match="processes must come together, got "):
+        join_processes(minutes=0.02)
+    assert time.monotonic() - began < 60
+
+
+def test_who_is_late_is_named():
+    store = torch.distributed.HashStore()
+    store.set("join/2", "")
+    assert _late(store, "join", 0, 4, timedelta(seconds=0.1)) == [1, 3]
+
+
+def test_waiting_tells_whom_for_and_goes_on(process, monkeypatch, caplog):
+    process(0, of=2)
+    store = torch.distributed.HashStore()
+    monkeypatch.setattr("common.parallel._store", store)
+    monkeypatch.setattr("common.parallel.LOOK_EVERY", timedelta(seconds=0.05))
+    monkeypatch.setattr("common.parallel.LOOKS_TO_TELL", 2)
+    monkeypatch.setattr("common.parallel._waits", iter([7]))
+    Timer(0.5, lambda: store.set("wait 7/1", "")).start()
+    looks = []
+    wait_for_others(lambda: looks.append("looked"))
+    assert "process 0 waits for 1" in caplog.text
+    assert len(looks) >= 2 * caplog.text.count("waits for") > 0

@@ -46,3 +46,13 @@ def test_three_lines_give_the_network(blocks, folder, number):
 def test_a_loop_gives_probabilities_per_case(blocks, folder):
     out = run(blocks[2].replace("/data/scans", "scans"), folder)
     assert "phantom_1200000 tensor([[" in out
+
+
+def test_three_lines_push_and_pull(blocks, folder, hub, monkeypatch):
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("HF_TOKEN", "hf_own")
+    hub.token = "hf_own"
+    assert len([line for line in blocks[3].splitlines() if line]) == 3
+    exec(blocks[3])
+    assert (folder / "elsewhere" / "ct_scroll" / "SHA256SUMS").is_file()
+    assert hub.tags == ["0.1.0", "latest_version"]

@@ -111,6 +111,25 @@ def test_path_with_spaces_and_umlauts_works(run_bundle, quick, scan, tmp_path):
     assert (tmp_path / "out" / "Thorax_groesser" / "result.json").is_file()
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["$__import__('os').system('touch run_as_code').nii.gz", "@at #1.nii.gz", "2024_05.nii.gz"],
+)
+def test_a_name_is_not_code(run_bundle, quick, scan, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    scan.rename(tmp_path / name)
+    assert run_bundle("inference")(*quick, "--input", name).code == 0
+    assert not (tmp_path / "run_as_code").exists()
+    assert len(list((tmp_path / "out").glob("*/result.json"))) == 1
+
+
+@pytest.mark.parametrize("name", ["$dollar", "1,2", "None"])
+def test_results_go_where_the_name_says(run_bundle, quick, scan, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert run_bundle("inference")(*quick, "--input", scan, "--output_dir", name).code == 0
+    assert (tmp_path / name / "one" / "result.json").is_file()
+
+
 def test_mistyped_override(refused, tmp_path):
     assert "did you mean --input?" in refused("--inptu", "phantom")
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,26 @@
+"""Bring every bundle's metadata up to pyproject.toml: `python scripts/write_requirements.py`.
+
+Names come from the project's dependencies, versions from what is installed here.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from common.catalog import METADATA, list_bundles
+from common.errors import InputError
+from common.packing import write_required_versions
+
+
+def main() -> None:
+    try:
+        for bundle in list_bundles():
+            write_required_versions(Path(bundle.path) / METADATA)
+            print(Path(bundle.path) / METADATA)
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    main()
