@@ -10,6 +10,7 @@ import re
 import shutil
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ class StudiesFolder(LocalDatastore):
         suffix = next((each for each in SUFFIXES if file.endswith(each)), Path(file).suffix)
         return file.removesuffix(suffix), suffix
 
+    def _list_files(self, path: str, patterns: Sequence[str]) -> dict[str, str]:
+        """Files of a folder, without links that lead out of the studies."""
+        listed = super()._list_files(path, patterns)
+        return {name: file for name, file in listed.items() if self._holds(Path(path, file))}
+
     def get_image_uri(self, image_id: str) -> str:
         """Path of an image.
 
@@ -122,10 +128,12 @@ class StudiesFolder(LocalDatastore):
 
     def _inside(self, path: Path) -> Path:
         """`path` without links, if that lies in the folder of studies."""
-        real = path.resolve()
-        if not real.is_relative_to(Path(self._datastore_path).resolve()):
+        if not self._holds(path):
             raise HTTPException(404, f"{path.name} must lie in the studies folder, got a link out")
-        return real
+        return path.resolve()
+
+    def _holds(self, path: Path) -> bool:
+        return path.resolve().is_relative_to(Path(self._datastore_path).resolve())
 
 
 def _image_suffix(file: str) -> str:

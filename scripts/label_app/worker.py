@@ -59,7 +59,7 @@ class LoadedNetworks:
     def size_gb(self) -> float:
         """Of all weights together."""
         tensors = (t for each in self._networks.values() for t in each.state_dict().values())
-        return sum(tensor.numel() * tensor.element_size() for tensor in tensors) / 1e9
+        return float(sum(tensor.numel() * tensor.element_size() for tensor in tensors)) / 1e9
 
     def clear(self) -> None:
         """Drop all, for example when memory has run out."""
