@@ -1,5 +1,6 @@
 """MONAI Label's real server with the bundles, driven by its own client and by plain requests."""
 
+import gzip
 import json
 import os
 import socket
@@ -78,7 +79,9 @@ class Reply:
 
     @property
     def json(self):
-        return json.loads(self.body)
+        packed = {name.lower(): value for name, value in self.headers.items()}
+        is_packed = packed.get("content-encoding") == "gzip"
+        return json.loads(gzip.decompress(self.body) if is_packed else self.body)
 
 
 @dataclass

@@ -38,7 +38,7 @@ def orthanc(tmp_path_factory):
             slice_ = pydicom.dcmread(path)
             slice_.StudyInstanceUID, slice_.PatientID = STUDY, "one"
             slice_.save_as(path)
-        uids.append(slice_.SeriesInstanceUID)
+        uids.append(str(slice_.SeriesInstanceUID))
     with (
         (folder / "log").open("w") as log,
         until_it_answers(
