@@ -96,9 +96,9 @@ class BundleTask(InferTask):
             answer = self._run(image, output_dir, _options(request))
             folder = Path(answer["folder"])
             result = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+            self._store(sorted(folder.glob("*.dcm")))
             compress = bool(request.get("result_compress", False))
             volume = self._keep(folder / answer["volume"], suffix, dtype=dtype, compress=compress)
-            self._store(sorted(folder.glob("*.dcm")))
         return volume, {**result, "label_names": answer["labels"], "centroids": {}}
 
     def _run(self, image: Path, output_dir: str, options: dict[str, str]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ from monailabel.datastore.local import LocalDatastore
 SUFFIXES = (".nii.gz", ".nii", ".nrrd")
 SERIES_UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 LONGEST_HEADER = 1 << 20  # bytes
-DETACHED = re.compile(rb"^\s*data ?file\s*:", re.IGNORECASE | re.MULTILINE)
+END_OF_HEADER = re.compile(rb"\n\r?\n")
+DETACHED = re.compile(rb"^\s*data\s*file\s*:", re.IGNORECASE | re.MULTILINE)
 
 
 def plain_name(name: str, kind: str) -> str:
@@ -58,7 +59,9 @@ def _is_detached(file: Path) -> bool:
     if file.suffix.lower() not in (".nrrd", ".nhdr") or not file.is_file():
         return False
     with file.open("rb") as opened:
-        return DETACHED.search(opened.read(LONGEST_HEADER).partition(b"\n\n")[0]) is not None
+        start = opened.read(LONGEST_HEADER)
+    header, *voxels = END_OF_HEADER.split(start, maxsplit=1)
+    return not voxels or DETACHED.search(header) is not None
 
 
 class StudiesFolder(LocalDatastore):

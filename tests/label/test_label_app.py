@@ -11,7 +11,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from .conftest import REPOSITORY
+from .conftest import LABEL_APP, REPOSITORY
 
 pytestmark = pytest.mark.label
 
@@ -162,6 +162,25 @@ def worker_of(server):
         if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     )
     return found
+
+
+def test_a_run_that_takes_too_long_is_ended(label_python, tmp_path):
+    (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
+    script = f"""
+import sys
+sys.path.insert(0, {str(LABEL_APP)!r})
+import bundle_process
+bundle_process.WORKER = {str(tmp_path / "slow.py")!r}
+process = bundle_process.BundleProcess(sys.executable, keep_gb=1, timeout_s=1)
+try:
+    process.ask(do="list")
+except bundle_process.HTTPException as error:
+    print(error.status_code, error.detail, process._process)
+"""
+    said = subprocess.run(
+        [label_python, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.strip() == "504 the run took more than 1 s and was ended None"
 
 
 def test_an_unknown_bundle_stops_the_server(serve, studies):

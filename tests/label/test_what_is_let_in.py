@@ -87,9 +87,11 @@ def test_a_list_of_files_is_no_image(server):
     assert "image must be a CT" in reply.json["detail"]
 
 
-@pytest.mark.parametrize("line", ["data file:", "Datafile:", "data file :"])
+@pytest.mark.parametrize(
+    "line", [b"data file:", b"Datafile:", b"data file :", b"#" * (1 << 20) + b"\ndata file:"]
+)
 def test_a_header_that_points_to_another_file_is_no_image(server, line):
-    header = DETACHED.replace(b"data file:", line.encode())
+    header = DETACHED.replace(b"data file:", line)
     reply = infer(server, "", files=[("file", "scan.nrrd", header)])
     assert reply.status == 422
     assert b"root:" not in reply.body
