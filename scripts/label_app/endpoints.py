@@ -50,10 +50,7 @@ KEPT = {
     "/auth/token/valid": {"GET"},
 }
 MOST_UNPACKED = 32 * 10**9  # bytes
-DICOMWEB_PATH = re.compile(
-    r"(studies|series|instances)(/(studies|series|instances|frames|metadata|rendered|thumbnail"
-    r"|bulkdata|pixeldata|[0-9][0-9.,]*))*/?"
-)
+DICOMWEB_PATH = re.compile(r"(studies|series|instances)(/(?!\.)[\w.,-]+)*/?", re.ASCII)
 
 router = APIRouter()
 may_use = Depends(RBAC(settings.MONAI_LABEL_AUTH_ROLE_USER))
