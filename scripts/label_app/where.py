@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.transforms import Transform
 from numpy.typing import NDArray
 
 from common.card import Card
@@ -29,11 +28,11 @@ def labels_of(card: Card, *, tells_slices: bool) -> list[str]:
     return card.labels if tells_slices else [SEEN]
 
 
-class ShowWhered(Transform):
-    """Write `where.nii.gz` beside a finished `result.json`.
+class ShowWhere:
+    """Handler of a finished case: writes `where.nii.gz` beside its `result.json`.
 
-    Reads `case_id`, `volume` (the scan as stored), `image` `(1, C, D, H, W)` with its affine, and
-    `source_grid`.
+    Reads of the batch `case_id`, `volume` (the scan as stored), `image` `(1, C, D, H, W)` with its
+    affine, and `source_grid`.
 
     Args:
         output_dir: Of the run.
@@ -44,9 +43,12 @@ class ShowWhered(Transform):
         self.output_dir = output_dir
         self.labels = labels
 
-    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Write the volume; `data` goes through unchanged."""
+    def __call__(self, engine: Any) -> None:
+        """Write the volume; nothing where the case failed."""
+        data = engine.state.batch
         folder = self.output_dir / data["case_id"]
+        if not (folder / RESULT_NAME).is_file():
+            return
         outputs = json.loads((folder / RESULT_NAME).read_text(encoding="utf-8"))["outputs"]
         volume = data["volume"]
         if "relevance" in outputs:
@@ -57,7 +59,6 @@ class ShowWhered(Transform):
             where = labels_to_input_grid(seen, np.asarray(image.affine), data["source_grid"])
         names = ["background", *self.labels]
         write_label_volume(folder / WHERE_NAME, where, volume.affine, names)
-        return data
 
 
 def relevant_slices(

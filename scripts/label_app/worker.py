@@ -21,10 +21,10 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+from ignite.engine import Events
 from monai.bundle import ConfigWorkflow
-from monai.transforms import Compose
 from torch import nn
-from where import WHERE_NAME, ShowWhered, labels_of
+from where import WHERE_NAME, ShowWhere, labels_of
 
 from common.card import Card, read_card
 from common.catalog import WEIGHTS, BundleEntry, list_bundles
@@ -132,10 +132,11 @@ def run(
     key = (bundle, str(parser.get_parsed_content("device")), *_state_of(card))
     network = networks.get(key, parser)
     labels = labels_sent(entry, card)
-    steps = [parser.get_parsed_content("postprocessing")]
+    parser["network"] = network
     if not makes_mask(entry):
-        steps.append(ShowWhered(Path(output_dir), list(labels)))
-    parser["network"], parser["postprocessing"] = network, Compose(steps)
+        evaluator = parser.get_parsed_content("evaluator")
+        show = ShowWhere(Path(output_dir), list(labels))
+        evaluator.add_event_handler(Events.ITERATION_COMPLETED, show)
     workflow.run()
     (result,) = Path(output_dir).glob("*/result.json")
     return {
