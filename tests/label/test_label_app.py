@@ -1,42 +1,25 @@
-"""The bundles behind MONAI Label: a folder of NIfTI, then DICOMweb."""
+"""The bundles behind MONAI Label, with a folder of NIfTI."""
 
 import json
-import shutil
 import subprocess
 import sys
-import urllib.request
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import nibabel as nib
-import nrrd
 import numpy as np
 import pytest
 
-from common.phantom.export import write_collection, write_phantom_case
-
-from .conftest import REPOSITORY, free_port, until_it_answers
+from .conftest import LABEL_APP, REPOSITORY
 
 pytestmark = pytest.mark.label
-SEED = 1_200_003
 
 
-@pytest.fixture(scope="module")
-def studies(tmp_path_factory):
-    """A study folder: `case1.nii.gz`, a phantom, and `picture.nii.gz`, which is no CT."""
-    folder = tmp_path_factory.mktemp("studies")
-    written = write_phantom_case(folder, SEED, spacing_mm=(3.0, 3.0, 5.0))
-    for path in folder.iterdir():
-        if path != written:
-            path.unlink()
-    written.rename(folder / "case1.nii.gz")
-    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 32)).astype(np.uint8)
-    nib.save(nib.Nifti1Image(picture, np.eye(4)), folder / "picture.nii.gz")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def ask(serve, studies):
-    with serve(studies) as client:
-        yield client
+def infer(server, image, bundle="ct_scroll"):
+    reply = server.send("POST", f"/infer/{bundle}?image={image}&output=json", {"params": "{}"})
+    assert reply.status == 200, reply.body
+    return reply.json
 
 
 def by_command(image, output_dir):
@@ -51,70 +34,153 @@ def by_command(image, output_dir):
     return json.loads(result.read_text())
 
 
-def test_the_server_tells_of_every_bundle(ask):
-    info = ask("client.info()")
+def test_the_server_tells_of_every_bundle(server):
+    info = server("client.info()")
     assert info["name"] == "CT bundles"
     model = info["models"]["ct_scroll"]
-    assert model["type"] == "classification"
-    assert model["labels"]["Pleural effusion"] == 12
+    assert model["labels"]["Pleural effusion"] == 13
     assert model["config"]["weights"] == ["auto", "demo"]
-    segmenter = info["models"]["ct_fm_wholebody"]
-    assert segmenter["type"] == "segmentation"
-    assert segmenter["labels"]["liver"] == 5
+    assert info["models"]["ct_fm_wholebody"]["labels"]["liver"] == 5
+    assert info["models"]["ct_fm_encoder"]["labels"] == {"seen by the network": 1}
 
 
-def test_probabilities_come_back_as_the_commands_own_result(ask, studies, tmp_path):
-    mask, answer = ask("client.infer('ct_scroll', 'case1', {'weights': 'demo'})")
+def test_the_answer_is_the_commands_own_result(server, studies, tmp_path):
+    _, answer = server("client.infer('ct_scroll', 'case1', {'weights': 'demo'})")
     wanted = by_command(studies / "case1.nii.gz", tmp_path / "out")
-    assert mask is None
-    assert answer.keys() == wanted.keys()
+    assert answer.keys() - wanted.keys() == {"label_names", "centroids"}
     assert answer["outputs"] == wanted["outputs"]
     assert answer["weights"] == wanted["weights"]
-    print("\nct_scroll:", answer["timings"])
 
 
-def test_a_mask_comes_back_on_the_images_grid(ask, studies):
-    mask, answer = ask("client.infer('ct_fm_wholebody', 'case1', {'weights': 'demo'})")
-    found, image = nib.load(mask), nib.load(studies / "case1.nii.gz")
+def test_a_mask_comes_back_on_the_images_grid(server, studies):
+    mask, answer = server("client.infer('ct_fm_wholebody', 'small', {'weights': 'demo'})")
+    found, image = nib.load(mask), nib.load(studies / "small.nii.gz")
     assert found.shape == image.shape
     np.testing.assert_allclose(found.affine, image.affine, atol=1e-4)
     numbers = set(np.unique(np.asarray(found.dataobj)).tolist()) - {0}
     told = {each["number"] for each in answer["outputs"]["structures"].values()}
     assert numbers == told
-    print("\nct_fm_wholebody:", len(told), "structures,", answer["timings"])
 
 
-def test_a_mask_comes_in_the_format_that_a_viewer_asks_for(ask, studies):
-    asked = {"weights": "demo", "result_extension": ".nrrd", "result_compress": False}
-    mask, _ = ask(f"client.infer('ct_fm_wholebody', 'case1', {asked!r})")
-    plain, _ = ask("client.infer('ct_fm_wholebody', 'case1', {'weights': 'demo'})")
-    labels, header = nrrd.read(mask)
-    assert (labels.dtype, header["encoding"]) == (np.uint8, "raw")
-    np.testing.assert_array_equal(labels, np.asarray(nib.load(plain).dataobj))
-    with pytest.raises(AssertionError, match=r"result_extension must be one of .*, got \.png"):
-        ask("client.infer('ct_fm_wholebody', 'case1', {'result_extension': '.png'})")
-
-
-def test_an_image_can_be_sent_along(ask, studies):
+def test_an_image_can_be_sent_along(server, studies):
     path = studies / "case1.nii.gz"
-    _, answer = ask(f"client.infer('ct_scroll', '', {{}}, file={str(path)!r})")
-    _, stored = ask("client.infer('ct_scroll', 'case1', {})")
-    assert answer["outputs"] == stored["outputs"]
+    _, answer = server(f"client.infer('ct_scroll', '', {{}}, file={str(path)!r})")
+    assert answer["outputs"] == infer(server, "case1")["outputs"]
 
 
-def test_a_session_serves_as_an_image(ask, studies):
+def test_a_session_serves_as_an_image(server, studies):
     path = studies / "case1.nii.gz"
-    session = ask(f"client.create_session({str(path)!r})")["session_id"]
-    _, answer = ask(f"client.infer('ct_scroll', '', {{}}, session_id={session!r})")
-    _, stored = ask("client.infer('ct_scroll', 'case1', {})")
-    assert answer["outputs"] == stored["outputs"]
+    session = server(f"client.create_session({str(path)!r})")["session_id"]
+    _, answer = server(f"client.infer('ct_scroll', '', {{}}, session_id={session!r})")
+    assert answer["outputs"] == infer(server, "case1")["outputs"]
+    assert server.send("GET", f"/session/{session}?image=true").body == path.read_bytes()
 
 
-def test_what_is_no_ct_is_answered_with_the_reason(ask):
+def test_what_is_no_ct_is_answered_with_the_reason(server):
     with pytest.raises(AssertionError, match=r"Status: 422; Response: .*must be a CT, got"):
-        ask("client.infer('ct_scroll', 'picture', {})")
-    _, answer = ask("client.infer('ct_scroll', 'case1', {})")  # and the server goes on
-    assert answer["clinical_use"] is False
+        server("client.infer('ct_scroll', 'picture', {})")
+    assert infer(server, "case1")["clinical_use"] is False  # and the server goes on
+
+
+def test_the_next_sample_is_the_first_without_a_label(server):
+    assert server("client.next_sample('first', {})")["id"] == "case1"
+    reply = server.send("POST", "/activelearning/last")
+    assert reply.status == 404
+    assert "no such strategy 'last'" in reply.json["detail"]
+
+
+def test_two_requests_at_once_get_each_its_own_answer(server):
+    images = ["case1", "case2"] * 2
+    alone = {image: infer(server, image)["outputs"] for image in ("case1", "case2")}
+    assert alone["case1"] != alone["case2"]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda image: infer(server, image), images))
+    assert [answer["case"]["case_id"] for answer in answers] == images
+    assert [answer["outputs"] for answer in answers] == [alone[image] for image in images]
+
+
+def test_the_server_answers_while_a_bundle_runs(server):
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(infer, server, "small", "ct_fm_wholebody")
+        time.sleep(0.2)
+        assert server.send("GET", "/info/").status == 200
+        assert not running.done()
+        assert running.result()["case"]["case_id"] == "small"
+
+
+def test_nothing_temporary_stays_whether_a_request_succeeds_or_fails(server, studies):
+    infer(server, "case1")
+    scan = (studies / "small.nii.gz").read_bytes()
+    before = sorted(server.temporary.rglob("*"))
+    infer(server, "case1")
+    for output in ("image", "all"):
+        server.send("POST", f"/infer/ct_scroll?image=case1&output={output}", {"params": "{}"})
+    for sent in (scan, scan[:1000], b"nothing"):  # whole, cut off, no image
+        server.send("POST", "/infer/ct_scroll", {"params": "{}"}, [("file", "a.nii.gz", sent)])
+    server.send("POST", "/infer/ct_scroll?image=picture", {"params": "{}"})
+    server.send("POST", "/infer/ct_scroll?image=nobody", {"params": "{}"})
+    server.send("PUT", "/datastore/image?image=case1", files=[("file", "a.nii.gz", scan)])
+    assert sorted(server.temporary.rglob("*")) == before
+
+
+def test_a_request_that_is_given_up_leaves_nothing(server):
+    before = sorted(server.temporary.rglob("*"))
+    code = f"""
+import http.client, time
+asked = http.client.HTTPConnection({server.address.removeprefix("http://")!r})
+asked.request("POST", "/infer/ct_scroll?image=case1")
+time.sleep(0.3)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    infer(server, "case2")  # waits until the other run is over
+    time.sleep(0.5)
+    assert sorted(server.temporary.rglob("*")) == before
+
+
+def test_a_process_that_dies_is_an_error_and_the_next_request_starts_another(server):
+    infer(server, "case1")
+    before = sorted(server.temporary.rglob("*"))
+    with ThreadPoolExecutor(1) as pool:
+        path = "/infer/ct_fm_wholebody?image=case1&output=json"
+        running = pool.submit(server.send, "POST", path, {"params": "{}"})
+        time.sleep(2)
+        subprocess.run(["kill", "-9", worker_of(server)], check=True)
+        reply = running.result()
+    assert reply.status == 500
+    assert "the bundles' process ended" in reply.json["detail"]
+    assert infer(server, "case1")["case"]["case_id"] == "case1"
+    assert sorted(server.temporary.rglob("*")) == before
+
+
+def worker_of(server):
+    """The process id of the server's bundles: the one with its temporary folder."""
+    asked = subprocess.run(["pgrep", "-f", "label_app/worker.py"], capture_output=True, text=True)
+    wanted = f"TMPDIR={server.temporary}".encode()
+    (found,) = (
+        pid
+        for pid in asked.stdout.split()
+        if wanted in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    )
+    return found
+
+
+def test_a_run_that_takes_too_long_is_ended(label_python, tmp_path):
+    (tmp_path / "slow.py").write_text("import time; time.sleep(60)")
+    script = f"""
+import sys
+sys.path.insert(0, {str(LABEL_APP)!r})
+import bundle_process
+bundle_process.WORKER = {str(tmp_path / "slow.py")!r}
+process = bundle_process.BundleProcess(sys.executable, keep_gb=1, timeout_s=1)
+try:
+    process.ask(do="list")
+except bundle_process.HTTPException as error:
+    print(error.status_code, error.detail, process._process)
+"""
+    said = subprocess.run(
+        [label_python, "-c", script], capture_output=True, text=True, check=True
+    ).stdout
+    assert said.strip() == "504 the run took more than 1 s and was ended None"
 
 
 def test_an_unknown_bundle_stops_the_server(serve, studies):
@@ -123,69 +189,3 @@ def test_an_unknown_bundle_stops_the_server(serve, studies):
         serve(studies, "--conf", "bundles", "ct_skroll"),
     ):
         pass
-
-
-@pytest.fixture(scope="module")
-def orthanc(tmp_path_factory):
-    """Orthanc with DICOMweb, holding one phantom: its address and the series' UID."""
-    if shutil.which("Orthanc") is None:
-        pytest.skip("needs Orthanc: apt-get install orthanc orthanc-dicomweb")
-    folder = tmp_path_factory.mktemp("orthanc")
-    port = free_port()
-    config = {
-        "StorageDirectory": str(folder / "storage"), "IndexDirectory": str(folder / "storage"),
-        "HttpPort": port, "DicomPort": free_port(), "RemoteAccessAllowed": False,
-        "Plugins": ["/usr/share/orthanc/plugins/libOrthancDicomWeb.so"],
-        "DicomWeb": {"Enable": True},
-    }  # fmt: skip
-    (folder / "orthanc.json").write_text(json.dumps(config))
-    address = f"http://127.0.0.1:{port}"
-    written = write_collection(
-        folder, num=1, seed=SEED, file_format="dicom", spacing_mm=(3.0, 3.0, 5.0)
-    )
-    (series,) = (path for path in written if path.is_dir())
-    with (
-        (folder / "log").open("w") as log,
-        until_it_answers(
-            ["Orthanc", str(folder / "orthanc.json")], f"{address}/system", stdout=log, stderr=log
-        ),
-    ):
-        for path in series.iterdir():
-            urllib.request.urlopen(f"{address}/instances", path.read_bytes())
-        (stored,) = get(f"{address}/series")
-        yield address, get(f"{address}/series/{stored}")["MainDicomTags"]["SeriesInstanceUID"]
-
-
-def get(url):
-    with urllib.request.urlopen(url) as answer:
-        return json.load(answer)
-
-
-def test_a_study_of_a_dicomweb_server_gets_its_report(serve, orthanc):
-    address, uid = orthanc
-    with serve(f"{address}/dicom-web", "--conf", "store_results", "true") as ask:
-        _, answer = ask(f"client.infer('ct_scroll', {uid!r}, {{}})")
-    assert answer["case"]["format"] == "dicom"
-    modalities = {series["MainDicomTags"]["Modality"] for series in get(f"{address}/series?expand")}
-    assert modalities == {"CT", "SR"}
-    (study,) = get(f"{address}/studies?expand")
-    assert len(study["Series"]) == 2
-
-
-def test_a_study_gets_its_segmentation(serve, orthanc):
-    address, uid = orthanc
-    with serve(f"{address}/dicom-web", "--conf", "store_results", "true") as ask:
-        mask, answer = ask(f"client.infer('ct_fm_wholebody', {uid!r}, {{}})")
-    assert mask is not None
-    assert "segmentation.dcm" in answer["files"]
-    modalities = {series["MainDicomTags"]["Modality"] for series in get(f"{address}/series?expand")}
-    assert "SEG" in modalities
-    assert len(get(f"{address}/studies?expand")) == 1
-
-
-def test_nothing_is_stored_unasked(serve, orthanc):
-    address, uid = orthanc
-    before = get(f"{address}/instances")
-    with serve(f"{address}/dicom-web") as ask:
-        ask(f"client.infer('ct_scroll', {uid!r}, {{}})")
-    assert get(f"{address}/instances") == before
