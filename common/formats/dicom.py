@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pydicom.pixels.utils import pixel_array
 
 from ..errors import InputError
+from ..memory import AUTO, array_bytes, check_memory
 from ..volume import Volume
 from .dicom_header import SliceHeader, read_slice_headers
 from .dicom_series import Stack, stack_slices
@@ -26,12 +27,15 @@ SCANNER_RANGE_HU = (-1024.0, 3071.0)  # 12 bits; a padding value outside it cann
 MAX_DECODERS = 4
 
 
-def read_dicom(files: Sequence[str | Path], *, name: str | None = None) -> Volume:
+def read_dicom(
+    files: Sequence[str | Path], *, name: str | None = None, max_gb: float | str = AUTO
+) -> Volume:
     """Read one DICOM series.
 
     Args:
         files: The files of the series, any order; slices or one multi-frame file.
         name: Of the series, for errors; the folder by default.
+        max_gb: Most memory that the voxels may take, see `common.memory`.
 
     Returns:
         Stored values `(I, J, K)`: I along an image row, J down a column, K from slice to slice
@@ -49,7 +53,7 @@ def read_dicom(files: Sequence[str | Path], *, name: str | None = None) -> Volum
         msg = f"{refused[0].path} must be a CT slice, got {refused[0].refusal}; leave it out"
         raise InputError(msg)
     stack = stack_slices(headers, name)
-    voxels, slope, intercept, warnings = _decode(stack, name)
+    voxels, slope, intercept, warnings = _decode(stack, name, max_gb)
     first = stack.slices[0]
     facts = {
         "format": "dicom",
@@ -64,14 +68,18 @@ def read_dicom(files: Sequence[str | Path], *, name: str | None = None) -> Volum
     return Volume(voxels.transpose(2, 1, 0), stack.affine, slope, intercept, facts)
 
 
-def _decode(stack: Stack, name: str) -> tuple[NDArray[Any], float, float, list[str]]:
+def _decode(
+    stack: Stack, name: str, max_gb: float | str
+) -> tuple[NDArray[Any], float, float, list[str]]:
     """Decode all slices into one array `(K, J, I)`."""
     first = stack.slices[0]
     rescales = {(header.slope, header.intercept) for header in stack.slices}
     one_rescale = len(rescales) == 1
     pixels = _pixels(first)
     dtype = pixels.dtype if one_rescale else np.dtype(np.float32)
-    voxels = np.empty((stack.num_slices, first.rows, first.columns), dtype)
+    shape = (stack.num_slices, first.rows, first.columns)
+    check_memory(name, array_bytes(shape, dtype), f"{shape} {dtype.name}", max_gb=max_gb)
+    voxels = np.empty(shape, dtype)
 
     def place(index: int, header: SliceHeader) -> bool:
         """Decode one slice into its place; tells whether it held padding."""
