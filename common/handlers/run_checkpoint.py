@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-import torch
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
