@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..volume import Qform
 from .atomic import write_text
 from .nifti_file import SUFFIX, nifti_file, slabs
 from .structure_colours import structure_colour
@@ -24,7 +25,12 @@ MOST_LABELS = 256
 
 
 def write_label_volume(
-    path: str | Path, labels: NDArray[Any], affine: ArrayLike, names: Sequence[str]
+    path: str | Path,
+    labels: NDArray[Any],
+    affine: ArrayLike,
+    names: Sequence[str],
+    *,
+    qform: Qform | None = None,
 ) -> list[str]:
     """Write a label volume and the colour table that names its structures.
 
@@ -35,6 +41,7 @@ def write_label_volume(
         labels: `(I, J, K)` integers from 0 (background) to 255, on the input's grid.
         affine: `(4, 4)`, voxel index to world mm, RAS+.
         names: Name of each number, `names[0]` that of the background; one per label at least.
+        qform: The scan's own, where it has one.
 
     Returns:
         The names of both files.
@@ -48,7 +55,8 @@ def write_label_volume(
         msg = f"labels must be integers (I, J, K), got {labels.dtype} {labels.shape}"
         raise ValueError(msg)
     num_voxels = np.zeros(MOST_LABELS, dtype=np.int64)
-    with nifti_file(path, labels.shape, affine, dtype=np.uint8, intent="label") as stream:
+    form = {"dtype": np.uint8, "intent": "label", "qform": qform}
+    with nifti_file(path, labels.shape, affine, **form) as stream:
         for part in slabs(labels):
             slab = _as_stored(part)
             for index in range(slab.shape[2]):

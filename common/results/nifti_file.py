@@ -1,8 +1,10 @@
 """A `.nii.gz` that puts a volume where its scan is, written slab by slab, whole or not at all.
 
-The sform holds the affine to the float32 that NIfTI-1 keeps, oblique or sheared. The qform holds it
-too where it can, within a hundredth of a voxel; it knows no shear (gantry tilt), and is then marked
-as absent rather than filled with something near.
+The sform holds the affine to the float32 that NIfTI-1 keeps, oblique or sheared. The qform, which
+knows no shear, is the scan's own where it has one. Otherwise it is the nearest to the affine where
+that is within a hundredth of a voxel. Of a tilted scan it stacks the slices along their normal, as
+ITK does with the series itself: ITK opens no NIfTI without a form that is free of shear, and mask
+and scan then lie on each other in its programs (3D Slicer, ITK-SNAP, elastix, ANTs).
 """
 
 from __future__ import annotations
@@ -16,19 +18,28 @@ import numpy as np
 from isal import igzip
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from ..formats.affines import largest_distance_mm
+from ..transforms.geometry import without_shear
+from ..volume import Qform, Volume
 from .atomic import replacing
 
 SUFFIX = ".nii.gz"
 COMPRESS_LEVEL = 2
 """Of ISA-L (0 to 3): 20 to 40 times as fast as zlib's 6 on label volumes, at twice its size."""
 _SLICES_AT_ONCE = 64
-_SCANNER = 1
+_SCANNER, _ALIGNED = 1, 2  # NIfTI's codes for what a form leads to
 _QFORM_TOLERANCE_VOXELS = 0.01
 
 
 @contextmanager
 def nifti_file(
-    path: Path, shape: tuple[int, ...], affine: ArrayLike, *, dtype: DTypeLike, intent: str
+    path: Path,
+    shape: tuple[int, ...],
+    affine: ArrayLike,
+    *,
+    dtype: DTypeLike,
+    intent: str,
+    qform: Qform | None = None,
 ) -> Iterator[IO[bytes]]:
     """A file that takes voxels after its header; it is there once all went well.
 
@@ -40,6 +51,7 @@ def nifti_file(
         affine: `(4, 4)`, voxel index to world mm, RAS+.
         dtype: Of the voxels as they will be written, in Fortran order.
         intent: NIfTI's name for what they are, such as `label` or `none`.
+        qform: The scan's own, where it has one.
 
     Raises:
         InputError: If the file cannot be written.
@@ -48,7 +60,7 @@ def nifti_file(
     if not path.name.endswith(SUFFIX):
         msg = f"path must end in {SUFFIX}, got {path.name}"
         raise ValueError(msg)
-    header = _header(shape, np.asarray(affine, dtype=np.float64), dtype, intent)
+    header = _header(shape, np.asarray(affine, dtype=np.float64), dtype, intent, qform)
     with (
         replacing(path) as partial,
         partial.open("wb") as raw,
@@ -66,7 +78,11 @@ def slabs(volume: NDArray[Any]) -> Iterator[NDArray[Any]]:
 
 
 def _header(
-    shape: tuple[int, ...], affine: NDArray[np.float64], dtype: DTypeLike, intent: str
+    shape: tuple[int, ...],
+    affine: NDArray[np.float64],
+    dtype: DTypeLike,
+    intent: str,
+    qform: Qform | None,
 ) -> Any:
     from nibabel import Nifti1Header
 
@@ -78,12 +94,42 @@ def _header(
     header.set_slope_inter(1, 0)
     header.set_sform(affine, code=_SCANNER)
     header.set_zooms(np.linalg.norm(affine[:3, :3], axis=0))
-    header.set_qform(affine, code=_SCANNER, strip_shears=True)
-    if _largest_shift_voxels(header.get_qform(), affine, shape) > _QFORM_TOLERANCE_VOXELS:
-        header["qform_code"] = 0
+    if qform is not None:
+        header.set_qform(qform.affine, code=qform.code, strip_shears=True)
+    elif is_sheared(affine, shape):
+        header.set_qform(without_shear(affine), code=_ALIGNED, strip_shears=True)
+    else:
+        header.set_qform(affine, code=_SCANNER, strip_shears=True)
     header["magic"] = header.single_magic
     header["vox_offset"] = header.single_vox_offset
     return header
+
+
+def is_sheared(affine: ArrayLike, shape: tuple[int, ...]) -> bool:
+    """Whether no qform can hold an affine to within a hundredth of a voxel.
+
+    Args:
+        affine: `(4, 4)`, voxel index to world mm.
+        shape: `(I, J, K)`.
+    """
+    from nibabel import Nifti1Header
+
+    wanted, header = np.asarray(affine, dtype=np.float64), Nifti1Header()
+    header.set_qform(wanted, code=_SCANNER, strip_shears=True)
+    return _largest_shift_voxels(header.get_qform(), wanted, shape) > _QFORM_TOLERANCE_VOXELS
+
+
+def tilt_warning(volume: Volume) -> list[str]:
+    """What to know of the NIfTI files of a tilted scan, as a sentence; none of any other."""
+    shape = volume.voxels.shape
+    if volume.qform is not None or not is_sheared(volume.affine, shape):
+        return []
+    apart_mm = largest_distance_mm(without_shear(volume.affine), volume.affine, shape)
+    return [
+        "The scan is tilted: NIfTI files beside it hold that in their sform; their qform stacks "
+        "the slices along their normal, as ITK and 3D Slicer do with the series itself, and is up "
+        f"to {apart_mm:.1f} mm away from where the tissue is."
+    ]
 
 
 def _largest_shift_voxels(

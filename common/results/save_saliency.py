@@ -22,6 +22,7 @@ from ..search.heat_map import heat_map
 from ..transforms.inverse import points_to_input_voxel, points_to_world_mm, read_grid
 from ..volume import Volume
 from .case_result import describe_case
+from .nifti_file import tilt_warning
 from .run_record import RunRecord
 from .scalar_volume import write_scalar_volume
 from .schema import BundleRecord, CaseRecord, WeightsRecord
@@ -71,7 +72,12 @@ class SaveSaliencyd(Transform):
         top = np.array(np.unravel_index(int(saliency.argmax()), saliency.shape), dtype=np.float64)
         place_mm = points_to_world_mm(top, affine)
         case = describe_case(data["case"], volume)
-        files = [write_scalar_volume(folder / SALIENCY_NAME, heat, volume.affine).name]
+        case["warnings"] += tilt_warning(volume)
+        files = [
+            write_scalar_volume(
+                folder / SALIENCY_NAME, heat, volume.affine, qform=volume.qform
+            ).name
+        ]
         if self.figures:
             write_saliency_figure(
                 folder / "figure.png",

@@ -20,6 +20,7 @@ from ..search.markups import write_markup
 from ..search.point_query import PointQuery
 from ..transforms.inverse import points_to_input_voxel, points_to_world_mm, read_grid
 from .case_result import describe_case
+from .nifti_file import tilt_warning
 from .run_record import RunRecord
 from .scalar_volume import write_scalar_volume
 
@@ -70,9 +71,10 @@ class SaveSearchd(Transform):
         place_mm = points_to_world_mm(pred["point_voxel"], affine)
         heat = heat_map(found, affine, read_grid(data["source_grid"]))
         case, volume = describe_case(data["case"], data["volume"]), data["volume"]
+        case["warnings"] += tilt_warning(volume)
         middle = float(np.nanmedian(found.cosine))
         files = [
-            write_scalar_volume(folder / HEAT_NAME, heat, volume.affine).name,
+            write_scalar_volume(folder / HEAT_NAME, heat, volume.affine, qform=volume.qform).name,
             write_markup(folder / MARKUP_NAME, {f"{self.query.given_as} (found)": place_mm}).name,
         ]
         if self.figures:

@@ -20,13 +20,14 @@ from ..errors import InputError
 from ..figures.segmentation import write_segmentation_figure
 from ..tables.totalsegmentator import MANY_PIECES, STRUCTURES
 from ..transforms.geometry import voxel_ml
-from ..transforms.inverse import labels_to_input_grid
+from ..transforms.inverse import describe_grid, labels_to_input_grid, read_grid
 from ..transforms.label_pieces import clean_pieces
 from ..volume import Volume
 from .case_result import describe_case
 from .dicom_segmentation import SEGMENTATION_NAME as DICOM_NAME
 from .dicom_segmentation import write_dicom_segmentation
 from .label_volume import write_label_volume
+from .nifti_file import is_sheared, tilt_warning
 from .run_record import RunRecord
 from .schema import CaseRecord
 from .structure_table import (
@@ -38,6 +39,7 @@ from .structure_table import (
 )
 
 SEGMENTATION_NAME = "segmentation.nii.gz"
+UNTILTED_NAME = "segmentation_untilted.nii.gz"
 
 
 class SaveSegmentationd(Transform):
@@ -55,6 +57,9 @@ class SaveSegmentationd(Transform):
         structures: `all`, or the names of those to write, as a list or separated by commas; the
             network finds all of them either way.
         smallest_piece_ml: Pieces of any structure below this are left out; 0 keeps all.
+        untilted_copy: Whether to write `segmentation_untilted.nii.gz` for a tilted scan: the same
+            labels on a grid without shear, each at its place in the patient, for programs that
+            know no shear.
         figures: Whether to write `figure.png`.
 
     Raises:
@@ -69,6 +74,7 @@ class SaveSegmentationd(Transform):
         record: RunRecord,
         structures: str | Sequence[str] = "all",
         smallest_piece_ml: float = 0.0,
+        untilted_copy: bool = False,
         figures: bool = True,
     ) -> None:
         if not smallest_piece_ml >= 0:
@@ -76,6 +82,7 @@ class SaveSegmentationd(Transform):
             raise InputError(msg)
         self.record = record
         self.smallest_piece_ml = smallest_piece_ml
+        self.untilted_copy = untilted_copy
         self.figures = figures
         self.names = names_by_number(record.card)
         self.wanted = _choose(structures, self.names)
@@ -88,12 +95,17 @@ class SaveSegmentationd(Transform):
         start = time.perf_counter()
         record, volume = self.record, data["volume"]
         folder = record.draft(data["case_id"])
-        labels = self._on_input_grid(data)
+        cleaned = self._clean(data)
+        labels = self._on_grid(cleaned, data, data["source_grid"])
         table = measure_structures(labels, volume, self.names)
         outputs = segmentation_outputs(table)
         case = describe_case(data["case"], volume)
+        case["warnings"] += tilt_warning(volume)
         files = [
-            *write_label_volume(folder / SEGMENTATION_NAME, labels, volume.affine, self.names),
+            *write_label_volume(
+                folder / SEGMENTATION_NAME, labels, volume.affine, self.names, qform=volume.qform
+            ),
+            *self._write_untilted(folder, data, cleaned),
             write_volumes(folder / VOLUMES_NAME, table).name,
             *self._write_dicom(folder, data, case, labels),
             *self._write_figure(folder, volume, case, labels, outputs),
@@ -104,8 +116,8 @@ class SaveSegmentationd(Transform):
         )  # fmt: skip
         return data
 
-    def _on_input_grid(self, data: dict[str, Any]) -> NDArray[np.uint8]:
-        """Labels `(I, J, K)`: the network's classes cleaned, numbered and brought back."""
+    def _clean(self, data: dict[str, Any]) -> NDArray[np.uint8]:
+        """The network's classes as the card's numbers, without stray pieces."""
         card = self.record.card
         found = data["pred"]["labels"][0].cpu().numpy()
         numbers = np.array(card.numbers, dtype=np.uint8)[found]
@@ -117,7 +129,24 @@ class SaveSegmentationd(Transform):
         )
         if len(self.wanted) < len(self.names) - 1:
             cleaned = np.where(np.isin(cleaned, self.wanted), cleaned, np.uint8(0))
-        return labels_to_input_grid(cleaned, affine, data["source_grid"], refine=refine)
+        return cleaned
+
+    def _on_grid(
+        self, cleaned: NDArray[np.uint8], data: dict[str, Any], grid: Any
+    ) -> NDArray[np.uint8]:
+        """Labels `(I, J, K)` on a grid of the scan's."""
+        affine, refine = np.asarray(data["image"].affine), data["pred"]["refine"]
+        return labels_to_input_grid(cleaned, affine, grid, refine=refine)
+
+    def _write_untilted(
+        self, folder: Path, data: dict[str, Any], cleaned: NDArray[np.uint8]
+    ) -> list[str]:
+        volume = data["volume"]
+        if not self.untilted_copy or not is_sheared(volume.affine, volume.voxels.shape):
+            return []
+        straight = read_grid(data["source_grid"]).straightened()
+        labels = self._on_grid(cleaned, data, describe_grid(straight))
+        return write_label_volume(folder / UNTILTED_NAME, labels, straight.affine, self.names)
 
     def _write_dicom(
         self, folder: Path, data: dict[str, Any], case: CaseRecord, labels: NDArray[np.uint8]

@@ -39,6 +39,7 @@ COUNT_SLACK = 1e-4
 """Voxels a field of view may miss to a whole number: 300 x float32(0.7) / 0.7 is 299.999995."""
 
 _AXES_OF_LETTERS = {"L": 0, "R": 0, "P": 1, "A": 1, "I": 2, "S": 2}
+_TIE = 1e-6  # voxels by which a corner may miss a voxel but for rounding
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,23 @@ class Grid:
         """
         d, h, w = ((n - 1) * factor + 1 for n in self.shape)
         return Grid((d, h, w), self.affine @ np.diag([1 / factor] * 3 + [1.0]))
+
+    def straightened(self) -> Grid:
+        """The smallest grid without shear that holds this one: same rows and columns, even steps.
+
+        Its slices lie along their normal, as far apart as this grid's slices are.
+        """
+        directions = _orthonormal(self.affine[:3, :3], (0, 1, 2))
+        across_mm = directions[:, 2] @ self.affine[:3, 2]
+        axes = directions * [*self.spacing_mm[:2], across_mm]
+        ends = np.stack(np.meshgrid(*([0, n - 1] for n in self.shape), indexing="ij"), axis=-1)
+        corners = np.linalg.solve(axes, self.affine[:3, :3] @ ends.reshape(-1, 3).T)
+        first = np.floor(corners.min(axis=1) + _TIE)
+        a, b, c = (int(n) for n in np.ceil(corners.max(axis=1) - _TIE) - first + 1)
+        affine = np.eye(4)
+        affine[:3, :3] = axes
+        affine[:3, 3] = self.affine[:3, 3] + axes @ first
+        return Grid((a, b, c), affine)
 
 
 @dataclass(frozen=True)
@@ -185,6 +203,18 @@ def upright_axes(affine: NDArray[np.float64], axcodes: Sequence[str]) -> NDArray
     world = np.eye(3)[:, [_AXES_OF_LETTERS[letter] for letter in checked_axcodes(axcodes)]]
     frames = [_orthonormal(columns, order) for order in permutations(range(3))]
     return max(frames, key=lambda frame: float(np.round(np.abs(frame * world).sum(), 9)))
+
+
+def without_shear(affine: ArrayLike) -> NDArray[np.float64]:
+    """The same first voxel, rows and steps, with columns and slices square to what comes before.
+
+    Args:
+        affine: `(4, 4)` voxel index to world mm.
+    """
+    straight = np.array(affine, dtype=np.float64)
+    steps_mm = np.linalg.norm(straight[:3, :3], axis=0)
+    straight[:3, :3] = _orthonormal(straight[:3, :3], (0, 1, 2)) * steps_mm
+    return straight
 
 
 def _orthonormal(columns: NDArray[np.float64], order: Sequence[int]) -> NDArray[np.float64]:

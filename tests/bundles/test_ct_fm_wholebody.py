@@ -122,6 +122,33 @@ def test_phantom_leaves_everything_that_belongs_to_a_segmentation(
     assert set(written["outputs"]["structures"]) == set(volumes(folder))
 
 
+def test_a_tilted_scan_gets_a_copy_of_its_mask_without_shear(segment, scans, tmp_path):
+    image = nib.load(scans / "one.nii.gz")
+    tilted = image.affine @ np.array([[1, 0, 0, 0], [0, 1, 0.4, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    scan = nib.Nifti1Image(np.asarray(image.dataobj), None)
+    scan.header.set_xyzt_units("mm")
+    scan.set_sform(tilted, 1)
+    nib.save(scan, tmp_path / "scan.nii.gz")
+    assert segment("--input", tmp_path / "scan.nii.gz", "--untilted_copy", "True").code == 0
+    folder = tmp_path / "out" / "scan"
+    written = result(folder)
+    assert {"segmentation.nii.gz", "segmentation_untilted.nii.gz"} <= set(written["files"])
+    assert "The scan is tilted" in written["case"]["warnings"][-1]
+    mask, copy = (nib.load(folder / f"segmentation{name}.nii.gz") for name in ("", "_untilted"))
+    axes = copy.affine[:3, :3]
+    np.testing.assert_allclose(axes.T @ axes, np.diag(np.diag(axes.T @ axes)), atol=1e-3)
+    inside = np.argwhere(np.asarray(copy.dataobj) > 0)[::97]
+    places = nib.affines.apply_affine(np.linalg.inv(mask.affine) @ copy.affine, inside)
+    back = np.rint(places).astype(int)
+    seen = ((back >= 0) & (back < mask.shape)).all(axis=1)
+    same = (
+        np.asarray(mask.dataobj)[tuple(back[seen].T)]
+        == np.asarray(copy.dataobj)[tuple(inside[seen].T)]
+    )
+    assert seen.mean() > 0.5  # the network sees a box round the tilted scan
+    assert same.mean() > 0.8  # the labels are noise of a few voxels
+
+
 @pytest.mark.parametrize("axcodes", ["RAS", "IPL", "ALS"])
 def test_the_mask_has_the_scans_shape_and_affine_whatever_they_are(
     segment, scans, tmp_path, axcodes

@@ -11,6 +11,7 @@ from common.results import label_volume
 from common.results.label_volume import colour_table, write_label_volume
 from common.results.structure_colours import structure_colour
 from common.tables.totalsegmentator import STRUCTURES
+from common.volume import Qform
 
 LPS = np.array([[-0.7, 0, 0, 180], [0, -0.7, 0, 160.5], [0, 0, 2.5, -300.25], [0, 0, 0, 1.0]])
 
@@ -73,11 +74,35 @@ def test_the_qform_agrees_wherever_it_can(tmp_path, name):
     np.testing.assert_allclose(found @ far, AFFINES[name] @ far, atol=0.01)
 
 
-def test_the_qform_of_a_sheared_volume_is_absent_rather_than_wrong(tmp_path):
+def test_the_qform_of_a_tilted_volume_stacks_its_slices_along_their_normal(tmp_path):
     write_label_volume(tmp_path / "s.nii.gz", labels_by_formula(), sheared(), STRUCTURES)
-    header = nibabel.load(tmp_path / "s.nii.gz").header
-    assert header.get_qform(coded=True)[1] == 0
-    assert header.get_sform(coded=True)[1] == 1
+    image = nibabel.load(tmp_path / "s.nii.gz")
+    found, code = image.header.get_qform(coded=True)
+    assert code == 2
+    np.testing.assert_allclose(found[:3, [0, 1, 3]], sheared()[:3, [0, 1, 3]], atol=1e-4)
+    i, j, k = found[:3, :3].T
+    np.testing.assert_allclose([i @ k, j @ k], 0, atol=1e-4)
+    assert np.linalg.norm(k) == pytest.approx(np.linalg.norm(sheared()[:3, 2]), abs=1e-5)
+    assert k @ sheared()[:3, 2] > 0
+    np.testing.assert_array_equal(image.affine, sheared().astype(np.float32))
+
+
+def test_a_scans_own_qform_is_kept(tmp_path):
+    own = Qform(np.diag([-2.0, -1.0, 3.0, 1.0]), 4)
+    near = own.affine + 1e-3
+    near[3] = 0, 0, 0, 1
+    write_label_volume(tmp_path / "s.nii.gz", labels_by_formula(), near, STRUCTURES, qform=own)
+    found, code = nibabel.load(tmp_path / "s.nii.gz").header.get_qform(coded=True)
+    assert code == 4
+    np.testing.assert_allclose(found, own.affine, atol=1e-6)
+
+
+def test_itk_opens_a_tilted_volume(tmp_path):
+    sitk = pytest.importorskip("SimpleITK")
+    labels = labels_by_formula()
+    write_label_volume(tmp_path / "s.nii.gz", labels, sheared(), STRUCTURES)
+    image = sitk.ReadImage(str(tmp_path / "s.nii.gz"))
+    assert np.array_equal(sitk.GetArrayFromImage(image).T, labels)
 
 
 @pytest.mark.parametrize("name", set(AFFINES) - {"sheared"})
