@@ -55,8 +55,9 @@ def write_label_volume(
         msg = f"labels must be integers (I, J, K), got {labels.dtype} {labels.shape}"
         raise ValueError(msg)
     num_voxels = np.zeros(MOST_LABELS, dtype=np.int64)
-    form = {"dtype": np.uint8, "intent": "label", "qform": qform}
-    with nifti_file(path, labels.shape, affine, **form) as stream:
+    with nifti_file(
+        path, labels.shape, affine, dtype=np.uint8, intent="label", qform=qform
+    ) as stream:
         for part in slabs(labels):
             slab = _as_stored(part)
             for index in range(slab.shape[2]):

@@ -34,8 +34,9 @@ def write_scalar_volume(
     if values.ndim != 3 or values.dtype.kind not in "iuf":
         msg = f"values must be numbers (I, J, K), got {values.dtype} {values.shape}"
         raise ValueError(msg)
-    form = {"dtype": np.float32, "intent": "none", "qform": qform}
-    with nifti_file(path, values.shape, affine, **form) as stream:
+    with nifti_file(
+        path, values.shape, affine, dtype=np.float32, intent="none", qform=qform
+    ) as stream:
         for part in slabs(values):
             slab = part.astype(np.float32)
             if not np.isfinite(slab).all():
