@@ -170,14 +170,13 @@ def check_onnx(folder: Path) -> str:
     """
     fixed = read_metadata(folder).get("onnx_fixed_axes", [])
     axes = {axis: name for axis, name in AXES.items() if name not in fixed}
-    said = _check_export(
+    return _check_export(
         folder, "onnx", "model.onnx", onnx_export, _run_onnx, axes,
         input_shape=list(_example(folder).shape),
         converter_kwargs={
             "input_names": ["image"], "output_names": ["pred"], "dynamic_axes": {"image": axes}
         },
     )  # fmt: skip
-    return f"{said}; fixed: {', '.join(fixed)}" if fixed else said
 
 
 CHECKS: dict[str, Callable[[Path], str]] = {
