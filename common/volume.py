@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,18 @@ from numpy.typing import NDArray
 
 def _already_filled(_stop: int) -> None:
     """Nothing to wait for: the whole array was read at once."""
+
+
+class Qform(NamedTuple):
+    """Where a NIfTI file's own qform puts it: a rotation, a spacing and a place, no shear.
+
+    Attributes:
+        affine: `(4, 4)` float64, voxel index to world mm, RAS+.
+        code: What the world is, as NIfTI counts: 1 the scanner, 2 another scan, 3 Talairach, 4 MNI.
+    """
+
+    affine: NDArray[np.float64]
+    code: int
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,8 @@ class Volume:
         wait_until_filled: Readers that decompress in the background hand the array out early.
             `wait_until_filled(n)` returns once the first `n` entries along the slowest axis in
             memory are final, and raises what the reader raised.
+        qform: The file's own, for files that should lie on it in every viewer; `affine` may differ
+            from it. None where the file has none that can place a scan.
     """
 
     voxels: NDArray[Any]
@@ -43,6 +57,7 @@ class Volume:
     intercept: float = 0.0
     facts: Mapping[str, Any] = field(default_factory=dict)
     wait_until_filled: Callable[[int], None] = _already_filled
+    qform: Qform | None = None
 
     @property
     def spacing_mm(self) -> tuple[float, float, float]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 SPACING_RANGE_MM = (0.01, 50.0)
 
 
-def checked_affine(affine: NDArray[np.float64], path: Path) -> NDArray[np.float64]:
+def checked_affine(affine: NDArray[np.float64], path: Path | str) -> NDArray[np.float64]:
     """Return `affine` if it can place a CT scan.
 
     Args:
@@ -53,3 +55,17 @@ def affine_from_lps(columns: ArrayLike, origin: ArrayLike) -> NDArray[np.float64
     affine[:3, :3] = columns
     affine[:3, 3] = origin
     return LPS_TO_RAS @ affine
+
+
+def largest_distance_mm(
+    first: NDArray[np.float64], second: NDArray[np.float64], shape: Sequence[int]
+) -> float:
+    """How far apart two affines put one voxel of a volume, at most; that is at a corner.
+
+    Args:
+        first: `(4, 4)` voxel index to world mm.
+        second: Another.
+        shape: Voxels along each axis.
+    """
+    corners = np.array([(*at, 1) for at in product(*((0, n - 1) for n in shape))], np.float64)
+    return float(np.linalg.norm(corners @ (first - second).T, axis=1).max())

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..memory import AUTO, array_bytes, check_memory
 from ..volume import Volume
 from .dicom_header import SliceHeader, read_headers
 from .dicom_pixels import AIR_HU, air_fits, check_repeats, padding_of, read_frames, set_to_air
@@ -30,6 +31,7 @@ def read_dicom(
     name: str | None = None,
     frames: Sequence[Sequence[int]] | None = None,
     notes: Sequence[str] = (),
+    max_gb: float | str = AUTO,
 ) -> Volume:
     """Read one DICOM series.
 
@@ -38,6 +40,7 @@ def read_dicom(
         name: Of the series, for errors; the folder by default.
         frames: Of each file the frames that are meant; all by default.
         notes: What discovery has to say of the series; they come first in the warnings.
+        max_gb: Most memory that the voxels may take, see `common.memory`.
 
     Returns:
         Stored values `(I, J, K)`: I along an image row, J down a column, K from slice to slice
@@ -57,7 +60,7 @@ def read_dicom(
         msg = f"{refused[0].path} must be a CT slice, got {refused[0].refusal}; leave it out"
         raise InputError(msg)
     stack = stack_slices(headers, name)
-    voxels, slope, intercept, warnings = _decode(stack, name)
+    voxels, slope, intercept, warnings = _decode(stack, name, max_gb)
     first = stack.slices[0]
     facts: dict[str, Any] = {
         "format": "dicom",
@@ -74,7 +77,9 @@ def read_dicom(
     return Volume(voxels.transpose(2, 1, 0), stack.affine, slope, intercept, facts)
 
 
-def _decode(stack: Stack, name: str) -> tuple[NDArray[Any], float, float, list[str]]:
+def _decode(
+    stack: Stack, name: str, max_gb: float | str
+) -> tuple[NDArray[Any], float, float, list[str]]:
     """Decode all slices into one array `(K, J, I)`."""
     first = stack.slices[0]
     rescales = {(header.slope, header.intercept) for header in stack.slices}
@@ -84,6 +89,8 @@ def _decode(stack: Stack, name: str) -> tuple[NDArray[Any], float, float, list[s
     places = stack.indices.astype(int) if stack.is_even else range(len(stack.slices))
     num_places = stack.num_slices if stack.is_even else len(stack.slices)
     shape = num_places, first.rows, first.columns
+    held = (num_places if stack.is_even else num_places + stack.num_slices, *shape[1:])
+    check_memory(name, array_bytes(held, dtype), f"{held} {dtype.name}", max_gb=max_gb)
     voxels = np.empty(shape, dtype)
 
     def place(job: Job) -> bool:

@@ -6,21 +6,25 @@ stays open after a bounded look is let through; preprocessing checks the whole v
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..case import Case
 from ..errors import InputError
+from ..memory import array_bytes
 from .dicom_header import SliceHeader
 from .dicom_pixels import padding_of, read_frames
-from .gunzip import DAMAGE_ERRORS, damaged, open_gzip
+from .gunzip import DAMAGE_ERRORS, damaged
 from .nifti import open_voxels, read_header
 from .npz import open_npz
-from .nrrd import is_plain_gzip, read_nrrd_header, spatial_affine
+from .nrrd import open_nrrd_voxels, read_nrrd_header, spatial_affine
+from .regular_file import open_regular
 
 FIRST_LOOK_BYTES = 256 << 10
 LONGEST_LOOK_BYTES = 64 << 20
@@ -94,15 +98,14 @@ def _why_nifti_is_no_ct(path: Path, case: Case) -> str:
 
 
 def _why_nrrd_is_no_ct(path: Path) -> str:
-    with path.open("rb") as file:
+    with ExitStack() as opened:
+        file = opened.enter_context(open_regular(path))
         header = read_nrrd_header(file, path)
         spatial_affine(header, path)
         shape = tuple(int(size) for size in header["sizes"])
-        if is_plain_gzip(header):
-            return _Look(open_gzip(file), header["dtype"], shape, path).why_no_ct()
-        if header["encoding"] == "raw" and "data file" not in header:
-            return _Look(file, header["dtype"], shape, path).why_no_ct()
-    return "an 8-bit image or mask, not CT in HU" if header["dtype"].itemsize == 1 else ""
+        stream, _ = open_nrrd_voxels(file, header, path)
+        opened.callback(stream.close)
+        return _Look(stream, header["dtype"], shape, path).why_no_ct()
 
 
 def _why_npz_is_no_ct(path: Path) -> str:
@@ -118,7 +121,7 @@ class _Look:
 
     def __init__(
         self,
-        stream: IO[bytes],
+        stream: io.BufferedIOBase,
         dtype: np.dtype[Any],
         shape: tuple[int, ...],
         path: Path,
@@ -126,7 +129,7 @@ class _Look:
         self._stream = stream
         self._content = b""
         self._dtype = dtype
-        self._num_bytes = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        self._num_bytes = array_bytes(shape, dtype)
         self._path = path
 
     def why_no_ct(self, slope: float = 1.0, intercept: float = 0.0) -> str:

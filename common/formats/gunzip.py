@@ -1,39 +1,41 @@
-"""Decompress a gzip stream into an array in the background, so that work can start early.
+"""Read gzip content: all its members as one stream, each verified by its checksum.
 
-The voxels are inflated by ISA-L straight into their final place: no second copy of the volume
-ever exists. ISA-L drops the interpreter lock while it works, so a consumer computes on the slabs
-that are ready while the rest arrives.
+ISA-L inflates, about three times as fast as zlib, and drops the interpreter lock while it works.
+What follows the last member is no part of the content and is ignored, as gunzip does.
 """
 
 from __future__ import annotations
 
-import threading
+import io
 import zipfile
 import zlib
 from pathlib import Path
-from typing import IO, Any
 
-import numpy as np
-from isal import igzip, isal_zlib
-from numpy.typing import NDArray
+from isal import igzip_lib
 
 from ..errors import InputError
+from .regular_file import open_regular
 
-CHUNK_BYTES = 2 << 20
-HIGHEST_RATIO = 1100  # deflate reaches 1032
+MAGIC = b"\x1f\x8b"
+INPUT_BYTES = 128 << 10
+PIECE_BYTES = 256 << 10  # stays in the processor's cache until it is copied to its place
 DAMAGE_ERRORS: tuple[type[Exception], ...] = (
     EOFError,
     OSError,
     zlib.error,
     zipfile.BadZipFile,
-    isal_zlib.error,  # type: ignore[assignment]  # its stub declares an instance
+    igzip_lib.error,  # type: ignore[assignment]  # its stub declares an instance
 )
 
 
-def open_gzip(source: Path | IO[bytes]) -> IO[bytes]:
+def open_gzip(source: Path | io.BufferedIOBase) -> io.BufferedReader:
     """Open a gzip file, or a stream that continues as gzip, for reading its content."""
-    stream: IO[bytes] = igzip.open(source, "rb")
-    return stream
+    return io.BufferedReader(_Members(open_regular(source) if isinstance(source, Path) else source))
+
+
+def is_gzip(stream: io.BufferedIOBase) -> bool:
+    """Whether a stream came from `open_gzip`."""
+    return isinstance(stream, io.BufferedReader) and isinstance(stream.raw, _Members)
 
 
 def damaged(path: Path, error: Exception) -> InputError:
@@ -42,87 +44,81 @@ def damaged(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} must be complete, got damaged data ({got}); copy it again")
 
 
-def check_plausible(path: Path, num_bytes: int) -> None:
-    """Refuse a header that claims more voxels than the file can hold, before they are allocated.
-
-    Raises:
-        InputError: If no compressed file of this size inflates to `num_bytes`.
-    """
-    size = path.stat().st_size
-    if num_bytes > size * HIGHEST_RATIO:
-        msg = f"{path} must hold {num_bytes} bytes of voxels, got a file of {size}; copy it again"
-        raise InputError(msg)
-
-
-class BackgroundFill:
-    """Fills an array from a stream in its own thread.
+class _Members(io.RawIOBase):
+    """The content of one or more gzip members; can be read and skipped, forward only.
 
     Args:
-        stream: Gives the array's bytes in memory order; is read to its end, so that the gzip
-            checksum is verified, and closed.
-        voxels: `(I, J, K)`, contiguous in C or Fortran order; written in place.
-        path: Named in errors.
+        file: Stands before the first member; is closed with this.
     """
 
-    def __init__(self, stream: IO[bytes], voxels: NDArray[Any], path: Path) -> None:
-        self._stream = stream
-        self._path = path
-        in_memory_order = voxels if voxels.flags.c_contiguous else voxels.T
-        self._target = in_memory_order.reshape(-1).view(np.uint8).data
-        self._num_steps = in_memory_order.shape[0]
-        self._bytes_per_step = voxels.nbytes // self._num_steps
-        self._filled_bytes = 0
-        self._finished = False
-        self._error: InputError | None = None
-        self._progress = threading.Condition()
-        threading.Thread(target=self._run, name=f"gunzip {path.name}", daemon=True).start()
+    def __init__(self, file: io.BufferedIOBase) -> None:
+        self._file = file
+        self._member: igzip_lib.IgzipDecompressor | None = None
+        self._input = b""  # read from the file and not yet inflated
+        self._position = 0
 
-    def wait_until_filled(self, stop: int) -> None:
-        """Return once the first `stop` entries along the slowest axis in memory are final.
+    def readable(self) -> bool:
+        return True
 
-        Waiting for the last entry also waits for the checksum.
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        """Inflate into `buffer`, as much as one call gives; 0 at the end of the last member.
 
         Raises:
-            InputError: If the stream is truncated or its checksum is wrong.
+            igzip_lib.IsalError: If the content or its checksum is wrong.
+            EOFError: If a member is cut off.
         """
-        needed = min(stop, self._num_steps) * self._bytes_per_step
-        needs_end = stop >= self._num_steps
+        target = memoryview(buffer).cast("B")
+        piece = b""
+        while len(target) > len(piece) == 0 and (self._is_inside() or self._begin_member()):
+            assert self._member is not None
+            if self._member.needs_input and not self._input:
+                self._input = self._file.read(INPUT_BYTES)
+                if not self._input:
+                    msg = "the file ends before its gzip stream does"
+                    raise EOFError(msg)
+            given, self._input = self._input, b""
+            piece = self._member.decompress(given, min(len(target), PIECE_BYTES))
+            if self._member.eof:
+                self._input = self._member.unused_data
+        target[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
 
-        def ready() -> bool:
-            if self._error is not None or self._finished:
-                return True
-            return not needs_end and self._filled_bytes >= needed
+    def _is_inside(self) -> bool:
+        return self._member is not None and not self._member.eof
 
-        with self._progress:
-            self._progress.wait_for(ready)
-        if self._error is not None:
-            raise self._error
+    def _begin_member(self) -> bool:
+        """Go on to the next member; tells whether there is one."""
+        if len(self._input) < len(MAGIC):
+            self._input += self._file.read(INPUT_BYTES)
+        if self._member is not None and not self._input.startswith(MAGIC):
+            return False
+        self._member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        return True
 
-    def _run(self) -> None:
-        try:
-            with self._stream:
-                self._fill()
-                while self._stream.read(CHUNK_BYTES):
-                    pass  # only at its end does a gzip stream verify the checksum
-        except Exception as error:  # whatever it is, no one may wait for ever
-            self._report(error=damaged(self._path, error))
-        else:
-            self._report(finished=True)
+    def seekable(self) -> bool:
+        return True
 
-    def _fill(self) -> None:
-        while self._filled_bytes < len(self._target):
-            stop = self._filled_bytes + CHUNK_BYTES
-            count = self._stream.readinto(self._target[self._filled_bytes : stop])  # type: ignore[attr-defined]
-            if not count:
-                msg = f"{self._filled_bytes} of {len(self._target)} bytes of voxels"
-                raise EOFError(msg)
-            self._report(count=count)
+    def tell(self) -> int:
+        return self._position
 
-    def _report(
-        self, *, count: int = 0, finished: bool = False, error: InputError | None = None
-    ) -> None:
-        with self._progress:
-            self._filled_bytes += count
-            self._finished = finished
-            self._error = error
-            self._progress.notify_all()
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Skip forward; stops at the end of the content.
+
+        Raises:
+            io.UnsupportedOperation: If that lies behind.
+        """
+        if whence == io.SEEK_CUR:
+            offset += self._position
+        if whence == io.SEEK_END or offset < self._position:
+            msg = "gzip content can only be skipped forward"
+            raise io.UnsupportedOperation(msg)
+        skipped = memoryview(bytearray(PIECE_BYTES))
+        while self._position < offset and self.readinto(skipped[: offset - self._position]):
+            pass
+        return self._position
+
+    def close(self) -> None:
+        """Close the file as well."""
+        self._file.close()
+        super().close()

@@ -7,20 +7,26 @@ left). Spacing comes from the case's affine; without it, from the data set's usu
 
 from __future__ import annotations
 
+import io
+import sys
 import zipfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..memory import AUTO, array_bytes, check_memory
 from ..volume import Volume
 from .affines import checked_affine
-from .gunzip import BackgroundFill, check_plausible
+from .background_fill import BackgroundFill, check_plausible
+from .regular_file import open_regular
 from .zip_member import open_member
 
+HEADER_BYTES = 10_000  # at most, as numpy has it
 DIRECTIONS_RAS = {
     "R": (1.0, 0.0, 0.0),
     "L": (-1.0, 0.0, 0.0),
@@ -70,37 +76,49 @@ def npz_affine(
     return affine
 
 
-def read_npz(path: Path, *, affine: list[list[float]] | None = None) -> Volume:
+def read_npz(
+    path: Path, *, affine: list[list[float]] | None = None, max_gb: float | str = AUTO
+) -> Volume:
     """Read one NPZ file of CT-RATE or Rad-ChestCT style.
 
     Args:
         path: The file.
         affine: Voxel to world mm, RAS+, from the data set's table.
+        max_gb: Most memory that the voxels may take, see `common.memory`.
 
     Returns:
-        The stored values in HU, `(D, H, W)` with the axes of its style.
+        The stored values in HU, `(D, H, W)` with the axes of its style. They are still being read
+        when this returns; `wait_until_filled` says when a slab is final.
 
     Raises:
-        InputError: If the file is damaged, or holds neither `arr_0` nor `ct`, or no 3D numbers.
-            Damage further on shows in `wait_until_filled`.
+        InputError: If the file is damaged, or too large, or holds neither `arr_0` nor `ct`, or no
+            3D numbers. Damage further on shows in `wait_until_filled`.
     """
-    key, header, stream = open_npz(path)
-    style = STYLES[key]
-    if header.dtype.kind not in "iuf" or len(header.shape) != 3 or min(header.shape) < 2:
-        stream.close()
-        got = f"{header.dtype} {header.shape}"
-        msg = f"{path} must hold a 3D volume of numbers in {key}, got {got}; save one scan per file"
-        raise InputError(msg)
-    warnings = []
-    if affine is None:
-        placed = npz_affine(style.axcodes, style.spacing_mm)
-        spacing = " x ".join(f"{value:g}" for value in style.spacing_mm)
-        warnings.append(f"The file holds no spacing: {style.name}'s {spacing} mm is assumed.")
-    else:
-        placed = checked_affine(np.asarray(affine, dtype=np.float64), path)
-    check_plausible(path, int(np.prod(header.shape, dtype=np.float64)) * header.dtype.itemsize)
-    voxels = np.empty(header.shape, header.dtype, order=header.order)
-    fill = BackgroundFill(stream, voxels, path)
+    with ExitStack() as opened:
+        key, header, stream = open_npz(path)
+        opened.enter_context(stream)
+        style = STYLES[key]
+        shape, dtype = header.shape, header.dtype
+        if dtype.kind not in "iuf" or dtype.itemsize > 8 or len(shape) != 3 or min(shape) < 2:
+            got = f"{dtype} {shape}"
+            msg = (
+                f"{path} must hold a 3D volume of numbers in {key}, got {got}; "
+                "save one scan per file"
+            )
+            raise InputError(msg)
+        warnings = []
+        if affine is None:
+            placed = npz_affine(style.axcodes, style.spacing_mm)
+            spacing = " x ".join(f"{value:g}" for value in style.spacing_mm)
+            warnings.append(f"The file holds no spacing: {style.name}'s {spacing} mm is assumed.")
+        else:
+            placed = checked_affine(np.asarray(affine, dtype=np.float64), path)
+        num_bytes = array_bytes(shape, dtype)
+        check_plausible(path, num_bytes)
+        check_memory(path, num_bytes, f"{shape} {dtype.name}", max_gb=max_gb)
+        voxels: NDArray[Any] = np.empty(shape, dtype, order=header.order)
+        fill = BackgroundFill(stream, voxels, path)
+        opened.pop_all()
     facts = {"format": "npz", "path": str(path), "style": style.name, "warnings": warnings}
     return Volume(voxels, placed, facts=facts, wait_until_filled=fill.wait_until_filled)
 
@@ -113,7 +131,7 @@ class ArrayHeader(NamedTuple):
     order: Literal["C", "F"]
 
 
-def open_npz(path: Path) -> tuple[str, ArrayHeader, IO[bytes]]:
+def open_npz(path: Path) -> tuple[str, ArrayHeader, io.BufferedIOBase]:
     """Open the volume in an NPZ file without inflating it.
 
     Returns:
@@ -123,26 +141,37 @@ def open_npz(path: Path) -> tuple[str, ArrayHeader, IO[bytes]]:
         InputError: If the file is damaged or holds neither `arr_0` nor `ct`. Nothing is unpickled.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             keys = sorted(name.removesuffix(".npy") for name in archive.namelist())
         key = next((key for key in STYLES if key in keys), None)
         if key is not None:
-            stream = open_member(path, f"{key}.npy")
-            return key, _array_header(stream), stream
-    except (PermissionError, FileNotFoundError):
+            with ExitStack() as opened:
+                stream = opened.enter_context(open_member(path, f"{key}.npy"))
+                header = _array_header(stream)
+                opened.pop_all()
+            return key, header, stream
+    except (PermissionError, FileNotFoundError, InputError):
         raise
     except Exception as error:  # a damaged header fails in many ways inside zipfile and numpy
-        got = (str(error).strip() or type(error).__name__).splitlines()[0]
+        got = (str(error).strip() or type(error).__name__).splitlines()[0][:200]
         msg = f"{path} must be a readable NPZ file of numbers, got {got!r}; copy it again"
         raise InputError(msg) from error
     msg = f"{path} must hold arr_0 (CT-RATE) or ct (Rad-ChestCT), got {keys[:5]}; rename its array"
     raise InputError(msg)
 
 
-def _array_header(stream: IO[bytes]) -> ArrayHeader:
+def _array_header(stream: io.BufferedIOBase) -> ArrayHeader:
+    """Read the header of a `.npy` member, however long it says it is."""
     version = np.lib.format.read_magic(stream)
-    read = np.lib.format.read_array_header_2_0
-    if version == (1, 0):
-        read = np.lib.format.read_array_header_1_0
-    shape, is_fortran, dtype = read(stream)
+    long = version != (1, 0)
+    length = stream.read(4 if long else 2)
+    num_bytes = int.from_bytes(length, "little")
+    if num_bytes > HEADER_BYTES:
+        msg = f"an array header of {num_bytes} bytes"
+        raise ValueError(msg)
+    read = np.lib.format.read_array_header_2_0 if long else np.lib.format.read_array_header_1_0
+    shape, is_fortran, dtype = read(io.BytesIO(length + stream.read(num_bytes)))
+    if any(abs(entries) > sys.maxsize for entries in shape):
+        msg = "an axis longer than memory"
+        raise ValueError(msg)
     return ArrayHeader(shape, dtype, "F" if is_fortran else "C")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..case import Case
 from ..errors import InputError
+from ..memory import AUTO
 from ..phantom.cases import read_phantom
 from ..volume import Volume
 from .dicom import read_dicom
@@ -29,18 +30,22 @@ def format_of(path: Path) -> str | None:
     return next((fmt for suffix, fmt in SUFFIXES.items() if name.endswith(suffix)), None)
 
 
-def read_volume(case: Case) -> Volume:
+def read_volume(case: Case, *, max_gb: float | str = AUTO) -> Volume:
     """Read the volume of a case.
+
+    Args:
+        case: What to read.
+        max_gb: Most memory that its voxels may take as stored, see `common.memory`.
 
     Returns:
         Stored values with their rescale and affine; see `Volume`.
 
     Raises:
-        InputError: If the file is missing, unreadable, damaged or no CT volume.
+        InputError: If the file is missing, unreadable, damaged, too large or no CT volume.
     """
     path = Path(case["image"])
     try:
-        return _read(case, path)
+        return _read(case, path, max_gb)
     except FileNotFoundError as error:
         msg = f"image must exist, got {error.filename or path}; check the path"
         raise InputError(msg) from error
@@ -52,20 +57,23 @@ def read_volume(case: Case) -> Volume:
         raise InputError(msg) from error
 
 
-def _read(case: Case, path: Path) -> Volume:
+def _read(case: Case, path: Path, max_gb: float | str) -> Volume:
     match case["format"]:
         case "nifti":
-            return read_nifti(path, affine=case.get("affine"), rescale=case.get("rescale"))
+            return read_nifti(
+                path, affine=case.get("affine"), rescale=case.get("rescale"), max_gb=max_gb
+            )
         case "nrrd":
-            return read_nrrd(path)
+            return read_nrrd(path, max_gb=max_gb)
         case "npz":
-            return read_npz(path, affine=case.get("affine"))
+            return read_npz(path, affine=case.get("affine"), max_gb=max_gb)
         case "dicom":
             return read_dicom(
                 case["files"],
                 name=case["image"],
                 frames=case.get("frames"),
                 notes=case.get("warnings", ()),
+                max_gb=max_gb,
             )
         case "phantom":
             return read_phantom(case["image"])

@@ -8,10 +8,18 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from common.formats.evidence import why_no_ct
 from common.formats.nifti import read_nifti
 
 SHAPE = (5, 6, 7)
 OBLIQUE = np.array([[0.7, 0.1, 0, -3], [-0.1, 0.7, 0.2, 4], [0, -0.1, 1.5, 5], [0, 0, 0, 1]])
+
+
+UPRIGHT = np.array([[-2, 0, 0, 3], [0, -2, 0, 4], [0, 0, 2.5, 5], [0, 0, 0, 1.0]])
+
+
+def case_of(path: Path) -> dict:
+    return {"case_id": "a", "image": str(path), "format": "nifti"}
 
 
 def ramp(dtype: str = "<i2") -> np.ndarray:
@@ -148,6 +156,147 @@ def test_impossible_affines_are_refused(tmp_path: Path, affine: np.ndarray, matc
         read_nifti(path)
 
 
+NAN_SFORM = {f"srow_{axis}": [np.nan] * 4 for axis in "xyz"}
+NO_SFORM = {f"srow_{axis}": [0.0] * 4 for axis in "xyz"}
+
+
+@pytest.mark.parametrize("sform", [NAN_SFORM, NO_SFORM])
+def test_a_useless_sform_gives_way_to_a_proper_qform(tmp_path: Path, sform: dict):
+    path = write(tmp_path / "a.nii.gz", ramp(), UPRIGHT, qform_code=1, **sform)
+    volume = read_nifti(path)
+    np.testing.assert_allclose(volume.affine, UPRIGHT)
+    assert volume.facts["warnings"] == ["The sform cannot place a scan; the qform is used."]
+
+
+def test_a_useless_sform_alone_is_refused(tmp_path: Path):
+    path = write(tmp_path / "a.nii.gz", ramp(), UPRIGHT, qform_code=0, **NO_SFORM)
+    with pytest.raises(InputError, match=r"spacing of 0\.01 to 50 mm, got 0 x 0"):
+        read_nifti(path)
+
+
+def test_a_useless_qform_alone_is_refused(tmp_path: Path):
+    path = write(tmp_path / "a.nii.gz", ramp(), UPRIGHT, sform_code=0, qform_code=1, quatern_b=7)
+    with pytest.raises(InputError, match="must have a finite 4 x 4 affine"):
+        read_nifti(path)
+
+
+def test_a_useless_qform_gives_way_to_the_sform(tmp_path: Path):
+    path = write(tmp_path / "a.nii.gz", ramp(), UPRIGHT, qform_code=1, quatern_b=np.nan)
+    volume = read_nifti(path)
+    np.testing.assert_allclose(volume.affine, UPRIGHT)
+    assert volume.qform is None
+    assert volume.facts["warnings"] == []
+
+
+def test_sform_and_qform_that_disagree_are_said(tmp_path: Path):
+    path = write(tmp_path / "a.nii", ramp(), UPRIGHT, qform_code=1, qoffset_x=9.0)
+    volume = read_nifti(path)
+    np.testing.assert_allclose(volume.affine, UPRIGHT)
+    (note,) = volume.facts["warnings"]
+    assert note == "sform and qform put voxels up to 6 mm apart; the sform is used."
+
+
+def test_a_scan_keeps_its_own_qform(tmp_path: Path):
+    sheared = UPRIGHT.copy()
+    sheared[0, 1] = 2e-3
+    path = write(tmp_path / "a.nii", ramp(), sheared, qform_code=2)
+    volume = read_nifti(path)
+    np.testing.assert_allclose(volume.affine, sheared)
+    np.testing.assert_array_equal(volume.qform.affine, nib.load(path).header.get_qform())
+    assert volume.qform.code == 2
+    assert volume.facts["warnings"] == []
+    assert read_nifti(write(tmp_path / "b.nii", ramp(), qform_code=0)).qform is None
+
+
+@pytest.mark.parametrize("offset", [np.nan, np.inf, -np.inf, 1e30, -400, 353.5, 2.0**29])
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_voxels_at_no_place_in_the_file_are_refused(tmp_path: Path, name: str, offset: float):
+    path = write(tmp_path / name, ramp(), vox_offset=offset)
+    for look in (read_nifti, lambda path: why_no_ct(case_of(path))):
+        with pytest.raises(InputError, match=r"a\.nii\S* must have (its voxels|a valid NIfTI)"):
+            look(path)
+
+
+def test_voxels_far_behind_the_end_are_refused(tmp_path: Path):
+    for name, match in (("a.nii", "got 0; copy"), ("a.nii.gz", "0 of 420 bytes")):
+        path = write(tmp_path / name, ramp(), vox_offset=100_000)
+        with pytest.raises(InputError, match=match):
+            read_nifti(path).hounsfield()
+
+
+def test_voxels_may_begin_at_0_which_everyone_takes_for_the_least(tmp_path: Path):
+    path = write(tmp_path / "a.nii", ramp(), vox_offset=0)
+    np.testing.assert_array_equal(read_nifti(path).hounsfield(), ramp())
+
+
+@pytest.mark.parametrize(
+    "dim",
+    [
+        (3, -5, 6, 7, 1, 1, 1, 1),
+        (3, 5, 0, 7, 1, 1, 1, 1),
+        (3, 2**31, 2**31, 2**31, 1, 1, 1, 1),  # 0 bytes where 64 bits wrap
+        (3, 2**62, 2, 2, 1, 1, 1, 1),
+        (3, -(2**62), 2, 2, 1, 1, 1, 1),
+        (7, 2**62, 2**62, 2**62, 2**62, 2**62, 2**62, 2**62),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz"])
+def test_sizes_that_are_negative_or_wrap_are_refused(tmp_path: Path, name: str, dim: tuple):
+    content = bytearray(nib.Nifti2Image(ramp(), OBLIQUE).to_bytes())
+    content[16:80] = np.array(dim, "<i8").tobytes()
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(bytes(content)) if name.endswith("gz") else bytes(content))
+    for look in (read_nifti, lambda path: why_no_ct(case_of(path))):
+        with pytest.raises(InputError, match=r"must (be one 3D volume|hold \d+ bytes)") as caught:
+            look(path)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_scan_beyond_the_bound_is_refused_before_it_is_read(tmp_path: Path):
+    path = write(tmp_path / "a.nii.gz", ramp())
+    read_nifti(path, max_gb=420e-9)
+    with pytest.raises(InputError, match=r"at most 4\.1e-07 GB of memory, got 4\.2e-07 GB"):
+        read_nifti(path, max_gb=410e-9)
+
+
+def test_bytes_behind_the_gzip_stream_are_ignored(tmp_path: Path):
+    path = write(tmp_path / "a.nii.gz", ramp())
+    path.write_bytes(path.read_bytes() + b"\x01trailing")
+    np.testing.assert_array_equal(read_nifti(path).hounsfield(), ramp())
+    assert why_no_ct(case_of(path)) == ""
+
+
+def test_a_stream_of_several_gzip_members_is_read(tmp_path: Path):
+    path = write(tmp_path / "a.nii", ramp())
+    content = path.read_bytes()
+    parts = [gzip.compress(content[n : n + 50]) for n in range(0, len(content), 50)]
+    (tmp_path / "b.nii.gz").write_bytes(b"".join(parts))
+    np.testing.assert_array_equal(read_nifti(tmp_path / "b.nii.gz").hounsfield(), ramp())
+
+
+def test_a_stream_that_holds_more_than_the_header_says_is_refused(tmp_path: Path):
+    path = write(tmp_path / "a.nii.gz", ramp(), dim=[3, 5, 6, 6, 1, 1, 1, 1])
+    with pytest.raises(InputError, match=r"must hold 360 bytes of voxels, .* got more"):
+        read_nifti(path).hounsfield()
+
+
+def test_a_few_bytes_behind_a_plain_file_are_said_but_not_a_plane(tmp_path: Path):
+    path = write(tmp_path / "a.nii", ramp())
+    path.write_bytes(path.read_bytes() + bytes(16))
+    volume = read_nifti(path)
+    np.testing.assert_array_equal(volume.hounsfield(), ramp())
+    assert volume.facts["warnings"] == ["16 bytes after the voxels are ignored."]
+    path = write(tmp_path / "b.nii", ramp(), dim=[3, 5, 6, 6, 1, 1, 1, 1])
+    with pytest.raises(InputError, match="must hold 360 bytes of voxels, got 420"):
+        read_nifti(path)
+
+
+def test_complex_numbers_are_refused(tmp_path: Path):
+    nib.Nifti1Image(ramp().astype(np.complex64), OBLIQUE).to_filename(tmp_path / "a.nii")
+    with pytest.raises(InputError, match="must hold CT numbers, got data type complex64"):
+        read_nifti(tmp_path / "a.nii")
+
+
 @pytest.mark.parametrize(
     ("content", "match"),
     [
@@ -189,7 +338,7 @@ def test_wrong_checksum_is_an_error(tmp_path: Path):
     content = bytearray(path.read_bytes())
     content[-8] ^= 1
     path.write_bytes(content)
-    with pytest.raises(InputError, match=r"must be complete, got damaged data .*crc"):
+    with pytest.raises(InputError, match=r"must be complete, got damaged data .*checksum"):
         read_nifti(path).hounsfield()
 
 
