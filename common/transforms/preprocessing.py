@@ -24,7 +24,9 @@ from monai.transforms import Compose, MapTransform
 
 from ..case import Case
 from ..errors import InputError
+from ..formats.in_memory import volume_in_memory
 from ..formats.registry import read_volume
+from ..memory import AUTO, array_bytes, check_memory, memory_bound_gb
 from ..volume import Volume
 from .foreground import foreground_box
 from .geometry import (
@@ -48,12 +50,16 @@ AIR_HU = -1000.0
 class ReadCTd(MapTransform):
     """Read the scan of a case: path in, `Volume` out.
 
-    A `Volume` that is there already, such as a phantom made on the fly, is left as it is.
+    A scan that a host holds in memory, a `MetaTensor` or an array with the case's `affine`, becomes
+    the same `Volume` as its file would, see `common.formats.in_memory`. A `Volume` that is there
+    already, such as a phantom made on the fly, is left as it is.
 
     Args:
         keys: Where the scan is, usually `image`.
         keep_as: A second key for the same `Volume`, for steps that want the scan as stored after
             preprocessing has replaced it. Such data should not travel between processes.
+        max_gb: Most memory that the stored voxels may take, in units of 10**9 bytes, or `auto`, see
+            `common.memory`.
         allow_missing_keys: Skip a key that is not there.
     """
 
@@ -62,10 +68,13 @@ class ReadCTd(MapTransform):
         keys: str | Sequence[str] = "image",
         *,
         keep_as: str | None = None,
+        max_gb: float | str = AUTO,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
         self.keep_as = keep_as
+        self.max_gb = max_gb
+        memory_bound_gb(max_gb)  # says now, not per scan, what is wrong
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Read.
@@ -75,10 +84,12 @@ class ReadCTd(MapTransform):
         """
         result = dict(data)
         for key in self.key_iterator(result):
-            if not isinstance(result[key], Volume):
-                case = dict(data)
-                case["image"] = result[key]
-                result[key] = read_volume(cast(Case, case))
+            image = result[key]
+            if isinstance(image, torch.Tensor | np.ndarray):
+                result[key] = volume_in_memory(image, data.get("affine"), name=str(key))
+            elif not isinstance(image, Volume):
+                case = cast(Case, {**data, "image": image})
+                result[key] = read_volume(case, max_gb=self.max_gb)
             if self.keep_as is not None:
                 result[self.keep_as] = result[key]
         return result
@@ -100,6 +111,8 @@ class PreprocessCTd(MapTransform):
         check_hu: Refuse what is not CT in HU, see `check_hounsfield`.
         crop_above_hu: Crop the stored scan to the box of what is above this, before anything
             else; `size` is then around that box's centre. None keeps all of it.
+        max_gb: Most memory that the stored scan and the result may take together, in units of
+            10**9 bytes, or `auto`, see `common.memory`.
         allow_missing_keys: Skip a key that is not there.
 
     The result is a `MetaTensor` `(1, D, H, W)`, float32, contiguous, with the affine (voxel to
@@ -119,6 +132,7 @@ class PreprocessCTd(MapTransform):
         pad_multiple: Sequence[int] = (1, 1, 1),
         check_hu: bool = True,
         crop_above_hu: float | None = None,
+        max_gb: float | str = AUTO,
         allow_missing_keys: bool = False,
     ) -> None:
         super().__init__(keys, allow_missing_keys)
@@ -137,6 +151,8 @@ class PreprocessCTd(MapTransform):
         self.grid: GridKind = grid
         self.check_hu = check_hu
         self.crop_above_hu = crop_above_hu
+        self.max_gb = max_gb
+        memory_bound_gb(max_gb)  # says now, not per scan, what is wrong
         self.fitted(Grid((2, 2, 2), np.eye(4)))  # says now, not per scan, what is wrong
 
     def fitted(self, source: Grid) -> FittedGrid:
@@ -165,8 +181,8 @@ class PreprocessCTd(MapTransform):
             `(1, D, H, W)` float32 with affine.
 
         Raises:
-            InputError: If the volume is not 3D, not CT in HU, has no usable affine, or nothing
-                above `crop_above_hu`.
+            InputError: If the volume is not 3D, not CT in HU, has no usable affine, nothing above
+                `crop_above_hu`, or would take too much memory.
         """
         i, j, k = _shape_of(volume)
         source, voxels = Grid((i, j, k), checked_affine(volume.affine)), volume.voxels
@@ -174,6 +190,9 @@ class PreprocessCTd(MapTransform):
             box = foreground_box(volume, self.crop_above_hu)
             source, voxels = source.part(box), voxels[box]
         fitted = self.fitted(source)
+        num_bytes = volume.voxels.nbytes + array_bytes(fitted.grid.shape, np.float32)
+        what = f"{volume.voxels.shape} as stored and {fitted.grid.shape} on the network's grid"
+        check_memory(volume.facts.get("path", "image"), num_bytes, what, max_gb=self.max_gb)
         array = resample(
             voxels,
             index_map(source, fitted.grid),

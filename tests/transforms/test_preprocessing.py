@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch, pad_list_data_collate
+from monai.transforms import LoadImage
 
 from common.errors import InputError
 from common.transforms.inverse import labels_to_input_grid, points_to_input_voxel
@@ -16,6 +17,7 @@ from common.volume import Volume
 
 from .plain_road import make_volume, oriented_affine, wave
 
+AFFINE = np.diag([-1.0, -1, 2, 1])
 SMALL = {"spacing_mm": (1, 1, 1), "check_hu": False}
 
 
@@ -149,3 +151,99 @@ def test_hounsfield_are_checked_unless_told_otherwise() -> None:
     with pytest.raises(InputError, match="8-bit"):
         PreprocessCTd().preprocess(picture)
     PreprocessCTd(check_hu=False).preprocess(picture)
+
+
+def test_a_scan_that_would_take_too_much_is_refused_before_it_is_resampled() -> None:
+    volume = make_volume(shape=(20, 20, 10), spacing_mm=(40, 40, 40))
+    taken = volume.voxels.nbytes + 4 * 400 * 800 * 800
+    step = PreprocessCTd(spacing_mm=(1, 1, 1), check_hu=False, max_gb=1)
+    with pytest.raises(
+        InputError, match=rf"at most 1 GB of memory, got {taken / 1e9:.3g} GB .*\(400, 800, 800\)"
+    ):
+        step.preprocess(volume)
+
+
+def test_a_grid_that_no_machine_holds_is_refused_by_arithmetic() -> None:
+    volume = make_volume(shape=(10, 10, 10), spacing_mm=(1e6, 1e6, 1e6))
+    with pytest.raises(InputError, match=r"spacing_mm must give at most 2\*\*33 voxels"):
+        PreprocessCTd(check_hu=False).preprocess(volume)
+
+
+def test_the_bound_holds_while_reading(scan: Path) -> None:
+    case = {"case_id": "a", "image": str(scan), "format": "nifti"}
+    with pytest.raises(InputError, match=r"must take at most 1e-06 GB of memory"):
+        ReadCTd(max_gb=1e-6)(case)
+
+
+@pytest.mark.parametrize("step", [ReadCTd, PreprocessCTd])
+def test_a_bound_that_is_none_is_refused_before_any_scan_is_read(step: type) -> None:
+    with pytest.raises(InputError, match="max_gb must be a number above 0 or 'auto', got 0"):
+        step(max_gb=0)
+
+
+def as_monai_loads(scan: Path) -> MetaTensor:
+    return LoadImage(image_only=True, ensure_channel_first=True)(scan)
+
+
+def in_memory(scan: Path) -> dict[str, dict]:
+    """One scan as different hosts hold it."""
+    loaded = as_monai_loads(scan)
+    array, affine = loaded[0].numpy(), loaded.affine.numpy()
+    to_lps = np.diag([-1.0, -1, 1, 1])
+    lps = MetaTensor(array, affine=to_lps @ affine, meta={"space": "LPS"})
+    deploy = MetaTensor(array, affine=affine, meta={"space": "LPS", "nifti_affine_transform": 0})
+    return {
+        "as MONAI loads it": {"image": loaded},
+        "without channel": {"image": MetaTensor(array, affine=affine)},
+        "in LPS": {"image": lps},
+        "from MONAI Deploy": {"image": deploy},
+        "in double precision": {"image": loaded.double()},
+        "a tensor and its affine": {"image": torch.tensor(array), "affine": torch.tensor(affine)},
+        "an array and its affine": {"image": array, "affine": affine.tolist()},
+        "integers": {"image": array.astype(np.int16)[None], "affine": affine},
+    }
+
+
+@pytest.mark.parametrize("grid", ["half_pixel", "affine"])
+@pytest.mark.parametrize("axcodes", ["LPS", "RIA"])
+def test_a_scan_in_memory_gives_the_numbers_that_its_file_gives(
+    tmp_path: Path, axcodes: str, grid: str
+) -> None:
+    path = tmp_path / "a.nii.gz"
+    affine = oriented_affine(axcodes, (0.9, 1.1, 1.3), degrees=(3, 4, 5))
+    nib.save(nib.Nifti1Image(np.rint(wave((20, 18, 16))).astype(np.int16), affine), path)
+    steps = ct_preprocessing(spacing_mm=(1.5, 1, 1), grid=grid, check_hu=False)
+    wanted = steps({"case_id": "a", "image": str(path), "format": "nifti"})
+    for name, case in in_memory(path).items():
+        found = steps(case)
+        assert torch.equal(found["image"].as_tensor(), wanted["image"].as_tensor()), name
+        np.testing.assert_array_equal(found["image"].affine, wanted["image"].affine)
+        assert found["source_grid"]["shape"].tolist() == [20, 18, 16]
+
+
+def test_a_scan_in_memory_is_checked_for_hounsfield_too() -> None:
+    picture = torch.zeros(1, 9, 9, 9) + 20 * torch.arange(9)[:, None, None]
+    case = ReadCTd()({"image": picture, "affine": AFFINE})
+    with pytest.raises(InputError, match="8-bit"):
+        PreprocessCTd()(case)
+
+
+@pytest.mark.parametrize(
+    ("case", "message"),
+    [
+        ({"image": np.zeros((5, 5, 5))}, "image must have an affine"),
+        ({"image": torch.zeros(5, 5, 5)}, "image must have an affine"),
+        ({"image": MetaTensor(torch.zeros(5, 5, 5))}, "the identity that MetaTensor sets by itse"),
+        ({"image": np.zeros((2, 5, 5, 5)), "affine": AFFINE}, r"must be one volume .*\(2, 5, 5, 5"),
+        ({"image": np.zeros((5, 5)), "affine": AFFINE}, "image must be one volume of numbers"),
+        ({"image": np.zeros((5, 5, 1)), "affine": AFFINE}, "image must be one volume of numbers"),
+        ({"image": np.zeros((5, 5, 5), bool), "affine": AFFINE}, "of bool"),
+        ({"image": np.zeros((5, 5, 5)), "affine": np.eye(3)}, "must have a finite 4 x 4 affine"),
+        ({"image": np.zeros((5, 5, 5)), "affine": AFFINE * 1e6}, "must have a voxel spacing of"),
+        ({"image": np.zeros((5, 5, 5)), "affine": "RAS"}, "image must have an affine of numbers"),
+    ],
+)
+def test_a_tensor_that_is_no_scan_is_refused_in_one_line(case: dict, message: str) -> None:
+    with pytest.raises(InputError, match=message) as caught:
+        ReadCTd()(case)
+    assert "\n" not in str(caught.value)
