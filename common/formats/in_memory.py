@@ -84,12 +84,12 @@ def _array(image: torch.Tensor | NDArray[Any]) -> NDArray[Any]:
 
 
 def _own_affine(image: torch.Tensor | NDArray[Any]) -> NDArray[np.float64] | None:
-    """A `MetaTensor`'s affine in RAS+; None for the identity, which it has where none was given."""
+    """A `MetaTensor`'s affine in RAS+; None for the identity that it has where none was given."""
     if not isinstance(image, MetaTensor):
         return None
     meta: Mapping[Any, Any] = image.meta
     affine = _matrix(image.affine, "image")
-    if affine.shape == (4, 4) and (affine == np.eye(4)).all():
-        return None
+    if np.array_equal(affine, np.eye(4)) and MetaKeys.ORIGINAL_AFFINE not in meta:
+        return None  # a loader would have kept the file's own beside it
     is_lps = meta.get(MetaKeys.SPACE) == SpaceKeys.LPS and RAS_IN_DEPLOY not in meta
     return LPS_TO_RAS @ affine if is_lps and affine.shape == (4, 4) else affine

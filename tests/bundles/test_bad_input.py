@@ -150,6 +150,9 @@ def test_file_in_the_way_of_the_phantom(refused, tmp_path):
         ("--device", "cuda:99", "device must be one that torch can use here, got cuda:99"),
         ("--device", "meta", "device must hold numbers, got meta"),
         ("--num_workers", "-1", "num_workers must be 0 or more, got -1"),
+        ("--max_gb", "0", "max_gb must be a number above 0 or 'auto', got 0"),
+        ("--max_gb", "8GB", "max_gb must be a number above 0 or 'auto', got 8GB"),
+        ("--max_gb", "1e-6", "one.nii.gz must take at most 1e-06 GB of memory, got"),
     ],
 )
 def test_wrong_value(refused, scan, option, value, rule):

@@ -221,6 +221,12 @@ def test_a_scan_in_memory_gives_the_numbers_that_its_file_gives(
         assert found["source_grid"]["shape"].tolist() == [20, 18, 16]
 
 
+def test_the_identity_is_an_affine_where_a_file_had_it(tmp_path: Path) -> None:
+    nib.save(nib.Nifti1Image(wave((9, 8, 7)), np.eye(4)), tmp_path / "a.nii")
+    volume = ReadCTd()({"image": as_monai_loads(tmp_path / "a.nii")})["image"]
+    np.testing.assert_array_equal(volume.affine, np.eye(4))
+
+
 def test_a_scan_in_memory_is_checked_for_hounsfield_too() -> None:
     picture = torch.zeros(1, 9, 9, 9) + 20 * torch.arange(9)[:, None, None]
     case = ReadCTd()({"image": picture, "affine": AFFINE})
