@@ -16,5 +16,5 @@ def test_a_pipe_or_a_link_to_a_device_is_refused_at_once(tmp_path: Path, suffix:
     os.mkfifo(pipe)
     link.symlink_to("/dev/zero")
     for path in (pipe, link):
-        with pytest.raises(InputError, match="must be a file, got a pipe or a device"):
+        with pytest.raises(InputError, match="must be a file, got"):
             read_volume({"case_id": "a", "image": str(path), "format": SUFFIXES[suffix]})
