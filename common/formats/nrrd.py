@@ -290,7 +290,7 @@ class _Bzip2(bz2.BZ2File):
 
 def _skip(header: Header, name: str, other_name: str, path: Path, *, least: int = 0) -> int:
     """How much to skip before the voxels."""
-    number: int = header.get(name, header.get(other_name, 0))
+    number: int = header[name] if name in header else header.get(other_name, 0)
     if not least <= number <= HIGHEST_SKIP:
         msg = (
             f"{path} must have a {name} of {least} to {HIGHEST_SKIP}, got {number}; export it again"
