@@ -63,6 +63,8 @@ class ReadCTd(MapTransform):
         allow_missing_keys: Skip a key that is not there.
     """
 
+    not_settings = ("max_gb",)  # whether a case is read, not what comes out
+
     def __init__(
         self,
         keys: str | Sequence[str] = "image",
@@ -118,6 +120,8 @@ class PreprocessCTd(MapTransform):
     The result is a `MetaTensor` `(1, D, H, W)`, float32, contiguous, with the affine (voxel to
     world mm, RAS+) of its grid. Padding has the value of `hu_window`'s lower end, or of air.
     """
+
+    not_settings = ("max_gb",)
 
     def __init__(
         self,

@@ -11,6 +11,7 @@ from monai.data import DataLoader, Dataset, MetaTensor, decollate_batch, pad_lis
 from monai.transforms import LoadImage
 
 from common.errors import InputError
+from common.results.settings import settings_of
 from common.transforms.inverse import labels_to_input_grid, points_to_input_voxel
 from common.transforms.preprocessing import PreprocessCTd, ReadCTd, ct_preprocessing
 from common.volume import Volume
@@ -179,6 +180,11 @@ def test_the_bound_holds_while_reading(scan: Path) -> None:
 def test_a_bound_that_is_none_is_refused_before_any_scan_is_read(step: type) -> None:
     with pytest.raises(InputError, match="max_gb must be a number above 0 or 'auto', got 0"):
         step(max_gb=0)
+
+
+@pytest.mark.parametrize("step", [ReadCTd, PreprocessCTd])
+def test_another_bound_is_no_reason_to_run_a_finished_case_again(step: type) -> None:
+    assert settings_of(step(max_gb=1)) == settings_of(step(max_gb="auto"))
 
 
 def as_monai_loads(scan: Path) -> MetaTensor:
