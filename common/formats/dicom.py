@@ -89,8 +89,8 @@ def _decode(
     places = stack.indices.astype(int) if stack.is_even else range(len(stack.slices))
     num_places = stack.num_slices if stack.is_even else len(stack.slices)
     shape = num_places, first.rows, first.columns
-    at_once = shape if stack.is_even else (num_places + stack.num_slices, *shape[1:])
-    check_memory(name, array_bytes(at_once, dtype), f"{at_once} {dtype.name}", max_gb=max_gb)
+    held = (num_places if stack.is_even else num_places + stack.num_slices, *shape[1:])
+    check_memory(name, array_bytes(held, dtype), f"{held} {dtype.name}", max_gb=max_gb)
     voxels = np.empty(shape, dtype)
 
     def place(job: Job) -> bool:
