@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
+from .naming import shown
+
 
 class Case(TypedDict):
     """One scan to work on; plain JSON values, so a list of cases is a MONAI data list.
@@ -41,24 +43,27 @@ class Case(TypedDict):
 
 @dataclass(frozen=True)
 class Rejection:
-    """A file or series that was found and left out.
+    """A file or series that was found, or named by a list, and left out.
 
     Attributes:
-        path: The file, or the first file of the series.
+        path: The file, or the first file of the series, as it can be opened.
         reason: Why, in one clause.
         damaged: Whether it looks like a scan that cannot be read, rather than like something else.
-            A run then ends as one in which a case failed.
+            A run then ends as one in which a case failed. So is what a list names and is not there.
         is_volume: Whether it holds a volume or could; a text or a picture among the scans is not
             worth a line of its own in a summary.
+        case_id: What a list calls it, or what a damaged file will be called once it is mended;
+            empty for what will never be a case.
     """
 
     path: str
     reason: str
     damaged: bool = False
     is_volume: bool = True
+    case_id: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.reason}"
+        return shown(f"{self.path}: {self.reason}")
 
 
 class CaseList(list[Case]):

@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from .case import Case, CaseList, Rejection
+from .case_names import CaseNames
 from .errors import InputError
-from .formats.dicom_scan import Series, choose_series, find_series, is_dicom, reason_of
-from .formats.evidence import why_no_ct
-from .formats.registry import ACCEPTED, format_of
-from .naming import unique_names
+from .files import given_path
+from .naming import shown
 from .phantom.export import write_phantom_case
 from .phantom.patient import SEED_RANGES
-from .tables.case_list import LIST_SUFFIXES, ListOptions, cases_from_list
+from .scan_search import Finds, scans_of
+from .tables.case_list import ListOptions, Missing, cases_from_list, is_list
 
 __all__ = ["Case", "CaseList", "Rejection", "find_cases"]
 
 log = logging.getLogger(__name__)
 PathLike = str | os.PathLike[str]
-
-OTHER_FORMATS = {
-    ".mha": "MetaImage",
-    ".mhd": "MetaImage",
-    ".hdr": "an Analyze or NIfTI pair",
-    ".img": "an Analyze or NIfTI pair",
-    ".mgz": "FreeSurfer",
-    ".zip": "an archive",
-    ".tar": "an archive",
-    ".gz": "a gzip file",
-    ".7z": "an archive",
-    ".npy": "a bare array",
-}
-OTHER_FILES = (".csv", ".json", ".md", ".pdf", ".png", ".jpg", ".txt", ".xml", ".html", ".py")
+MOST_LINES = 20
 
 
 def find_cases(
@@ -48,6 +36,7 @@ def find_cases(
     exclude: PathLike | None = None,
     fibrotic_sequela: str = "scarring",
     medical_material: str = "catheter_or_port",
+    missing: Missing = "fail",
     phantom_dir: PathLike = "phantom",
     phantom_region: str = "chest",
 ) -> CaseList:
@@ -56,7 +45,8 @@ def find_cases(
     Args:
         input: `phantom`, a synthetic patient that is written to `phantom_dir` first; a NIfTI, NRRD
             or NPZ file; a folder that holds DICOM series, such files, or both, at any depth; a CSV
-            or JSON list; or a list of paths. A list of ready cases is kept.
+            or JSON list; or a list of paths. A list of ready cases is kept. A scan that a list of
+            paths reaches twice is one case.
         series: For DICOM: `ask`, `all`, `best` (one of each study), a series number,
             `<number>/<part>` where one series holds several acquisitions, or a series UID.
         data_dir: For lists: where the volumes lie; the list's own folder by default.
@@ -67,13 +57,16 @@ def find_cases(
         fibrotic_sequela: For Rad-ChestCT lists: what that class is read from, `scarring` or
             `fibrosis`.
         medical_material: For Rad-ChestCT lists: `catheter_or_port` or `any` device.
+        missing: What a list names and is not there: `fail`, a failed case each; or `leave_out`, for
+            the table of a data set of which only a part is at hand.
         phantom_dir: Where the synthetic patient's scan goes. For a folder of your own that is
             called `phantom`, say `./phantom`.
         phantom_region: What of the synthetic patient is scanned: `chest`, `abdomen`,
             `torso` or `head`.
 
     Returns:
-        At least one case. Its `rejected` says what was left out and why; each is also logged.
+        At least one case, named as `CaseNames` says unless a list gives `case_id`. Its `rejected`
+        says what was left out and why; the first of them are also logged.
 
     Raises:
         InputError: If nothing usable is there (the message says what was found and what is
@@ -86,29 +79,78 @@ def find_cases(
         exclude=exclude,
         fibrotic_sequela=fibrotic_sequela,
         medical_material=medical_material,
+        missing=missing,
+        series=series,
     )
-    if input == "phantom":
-        path = write_phantom_case(
-            Path(phantom_dir), SEED_RANGES["example"][0], region=phantom_region
-        )
-        cases = _from_file(path, series, options)
-    elif isinstance(input, list):
-        cases = _from_paths(input, series, options)
+    if isinstance(input, str) and input == "phantom":
+        folder = given_path(phantom_dir, name="phantom_dir")
+        path = write_phantom_case(folder, SEED_RANGES["example"][0], region=phantom_region)
+        name = path.name.removesuffix(".nii.gz")
+        cases = CaseList([Case(case_id=name, image=str(path), format="nifti")])
+    elif isinstance(input, list | tuple):
+        cases = _from_paths(input, options)
     else:
-        path = existing(Path(str(input)).expanduser())  # fire reads a folder named 12 as a number
-        cases = _from_folder(path, series) if path.is_dir() else _from_file(path, series, options)
+        cases = _from_path(existing(given_path(input, name="input")), options)
     _log(cases.rejected)
     return cases
 
 
-def _log(rejected: Iterable[Rejection]) -> None:
-    """Say each volume that was left out, and how many other files."""
-    others = []
-    for rejection in rejected:
-        if rejection.is_volume:
-            log.warning("left out %s", rejection)
+def _from_path(path: Path, options: ListOptions) -> CaseList:
+    if is_list(path):
+        return cases_from_list(path, options)
+    return scans_of(path, series=options.series, names=CaseNames()).named()
+
+
+def _from_paths(inputs: Sequence[str | Case], options: ListOptions) -> CaseList:
+    if not inputs:
+        msg = "input must name at least one scan, got an empty list; give files or folders"
+        raise InputError(msg)
+    names = CaseNames()
+    found = Finds()
+    for item in inputs:
+        if isinstance(item, dict):
+            found.add(_ready(item), [str(item["case_id"])])
+            continue
+        path = existing(given_path(item, name="each of input"))
+        if is_list(path):
+            listed = cases_from_list(path, options)
+            found += Finds(listed, [[case["case_id"]] for case in listed], listed.rejected)
         else:
-            others.append(rejection)
+            found += scans_of(path, series=options.series, names=names)
+    return _each_once(found).named()
+
+
+def _ready(case: Case) -> Case:
+    missing = [key for key in ("case_id", "image", "format") if not case.get(key)]
+    if missing:
+        msg = f"a ready case must have case_id, image and format, got none of {missing}; add them"
+        raise InputError(msg)
+    return case
+
+
+def _each_once(found: Finds) -> Finds:
+    """Without scans that were reached twice; those are named among the rejected."""
+    kept = Finds(rejected=found.rejected)
+    seen: set[str] = set()
+    for case, names in zip(found.cases, found.names, strict=True):
+        content = json.dumps({**case, "image": str(Path(case["image"]).absolute())}, sort_keys=True)
+        if content in seen:
+            reason = "named twice by the input; it is one case"
+            kept.rejected.append(Rejection(case["image"], reason))
+        else:
+            kept.add(case, names)
+            seen.add(content)
+    return kept
+
+
+def _log(rejected: Iterable[Rejection]) -> None:
+    """Say the first volumes that were left out, and how many other files."""
+    volumes = [rejection for rejection in rejected if rejection.is_volume]
+    others = [rejection for rejection in rejected if not rejection.is_volume]
+    for rejection in volumes[:MOST_LINES]:
+        log.warning("left out %s", rejection)
+    if len(volumes) > MOST_LINES:
+        log.warning("left out %d more in the same way", len(volumes) - MOST_LINES)
     if others:
         log.warning("left out %d files that are no scans, such as %s", len(others), others[0])
 
@@ -122,17 +164,23 @@ def existing(path: Path) -> Path:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError) as error:
-        msg = f"input must exist, got {path}; {_suggestion(path)}"
+        hint = "it is a link to nothing" if path.is_symlink() else _suggestion(path)
+        msg = f"input must exist, got {shown(path)}; {shown(hint)}"
         raise InputError(msg) from error
     except PermissionError as error:
         raise _denied(path) from error
+    except (OSError, ValueError) as error:  # too long, links in a circle, no file name at all
+        why = getattr(error, "strerror", None) or str(error)
+        msg = f"input must be a path, got {shown(str(path)[:200])} ({why.lower()}); check it"
+        raise InputError(msg) from error
     if not os.access(path, os.R_OK):
         raise _denied(path)
     return path
 
 
 def _denied(path: Path) -> InputError:
-    return InputError(f"{path} must be readable, got permission denied; change its permissions")
+    msg = f"{shown(path)} must be readable, got permission denied; change its permissions"
+    return InputError(msg)
 
 
 def _suggestion(path: Path) -> str:
@@ -145,185 +193,3 @@ def _suggestion(path: Path) -> str:
     except OSError:
         near = []
     return f"did you mean {' or '.join(near)} in {parent}?" if near else "check the path"
-
-
-def _from_paths(
-    inputs: list[str] | list[Case], series: str | int, options: ListOptions
-) -> CaseList:
-    if not inputs:
-        msg = "input must name at least one scan, got an empty list; give files or folders"
-        raise InputError(msg)
-    found = CaseList()
-    for item in inputs:
-        if isinstance(item, dict):
-            found.append(item)
-            continue
-        path = existing(Path(str(item)).expanduser())
-        part = _from_folder(path, series) if path.is_dir() else _from_file(path, series, options)
-        found += part
-        found.rejected += part.rejected
-    return CaseList(_named(found, [[case["case_id"]] for case in found]), found.rejected)
-
-
-def _from_file(path: Path, series: str | int, options: ListOptions) -> CaseList:
-    if path.suffix.lower() in LIST_SUFFIXES:
-        return cases_from_list(path, options)
-    if format_of(path) is None and is_dicom(path):
-        return _from_dicom_file(path, series)
-    refusal = _refusal(path)
-    if refusal:
-        msg = (
-            f"{path} must be a CT, got: {refusal.reason}; "
-            f"accepted are {ACCEPTED}, or a CSV or JSON list"
-        )
-        raise InputError(msg)
-    return CaseList(_named([_file_case(path)], [_names_of_file(path, path.parent)]))
-
-
-def _from_dicom_file(path: Path, series: str | int) -> CaseList:
-    found, rejected = find_series([path])
-    if not found:
-        msg = (
-            f"{path} must be a whole scan, got one DICOM file: {rejected[0].reason}; "
-            f"give the folder of its series, {path.parent}"
-        )
-        raise InputError(msg)
-    chosen = choose_series(found, series)
-    names = [_names_of_series(one, path.parent) for one in chosen]
-    return CaseList(_named([_series_case(one) for one in chosen], names), rejected)
-
-
-def _from_folder(folder: Path, series: str | int) -> CaseList:
-    files, rejected = _list_files(folder)
-    if not files and not rejected:
-        msg = f"{folder} must hold at least one CT, got an empty folder; give {ACCEPTED}"
-        raise InputError(msg)
-    volumes, dicom_files, others = _sort_out(files)
-    cases = []
-    names = []
-    for path in volumes:
-        refusal = _refusal(path)
-        if refusal:
-            rejected.append(refusal)
-        else:
-            cases.append(_file_case(path))
-            names.append(_names_of_file(path, folder))
-    found, refused = find_series(dicom_files)
-    rejected += refused + others
-    if found:
-        chosen = choose_series(found, series)
-        cases += [_series_case(one) for one in chosen]
-        names += [_names_of_series(one, folder) for one in chosen]
-    if not cases:
-        raise InputError(_nothing_usable(folder, rejected))
-    return CaseList(_named(cases, names), rejected)
-
-
-def _named(cases: list[Case], names: list[list[str]]) -> list[Case]:
-    """Give each case an id of its own, from the names it could have, shortest first."""
-    for case, name in zip(cases, unique_names(names), strict=True):
-        case["case_id"] = name
-    return cases
-
-
-def _nothing_usable(folder: Path, rejected: list[Rejection]) -> str:
-    by_reason: dict[str, list[str]] = {}
-    for item in rejected:
-        by_reason.setdefault(item.reason, []).append(Path(item.path).name)
-    found = [
-        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
-        for reason, names in by_reason.items()
-    ]
-    shown = "; ".join(found[:5])
-    more = f"; and {len(found) - 5} more kinds" if len(found) > 5 else ""
-    return f"{folder} must hold at least one CT, got none ({shown}{more}); give {ACCEPTED}"
-
-
-def _list_files(folder: Path) -> tuple[list[Path], list[Rejection]]:
-    """All files below a folder, sorted, hidden ones left out; links are followed once."""
-    rejected: list[Rejection] = []
-
-    def denied(error: OSError) -> None:
-        rejected.append(Rejection(str(error.filename), "the folder cannot be read"))
-
-    files = []
-    seen: set[str] = set()
-    for root, folders, names in os.walk(folder, followlinks=True, onerror=denied):
-        real = os.path.realpath(root)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        files += [Path(root, name) for name in sorted(names) if not name.startswith(".")]
-    return files, rejected
-
-
-def _sort_out(files: Iterable[Path]) -> tuple[list[Path], list[Path], list[Rejection]]:
-    volumes, dicom_files, others = [], [], []
-    for path in files:
-        if format_of(path) is not None:
-            volumes.append(path)
-            continue
-        try:
-            if is_dicom(path):
-                dicom_files.append(path)
-            else:
-                others.append(_other(path))
-        except OSError as error:
-            others.append(Rejection(str(path), (error.strerror or "cannot be read").lower()))
-    return volumes, dicom_files, others
-
-
-def _other(path: Path) -> Rejection:
-    """What a file is that is neither DICOM nor of an accepted format."""
-    suffix = path.suffix.lower()
-    if suffix in OTHER_FORMATS:
-        reason = f"{OTHER_FORMATS[suffix]} ({suffix}) is not accepted; convert it to .nii.gz"
-        return Rejection(str(path), reason)
-    if suffix in OTHER_FILES:
-        reason = f"a {suffix} file is not a volume"
-    else:
-        reason = f"neither DICOM nor a known suffix ({suffix or 'none'})"
-    return Rejection(str(path), reason, is_volume=False)
-
-
-def _refusal(path: Path) -> Rejection | None:
-    """Why a file is no case; None where it is one."""
-    if format_of(path) is None:
-        return _other(path)
-    try:
-        reason = why_no_ct(_file_case(path))
-        return Rejection(str(path), reason) if reason else None
-    except InputError as error:
-        reason = reason_of(error, path)
-    except PermissionError:
-        reason = "permission denied"
-    except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-    return Rejection(str(path), reason, damaged=True)
-
-
-def _file_case(path: Path) -> Case:
-    return Case(case_id="", image=str(path), format=format_of(path) or "")
-
-
-def _series_case(series: Series) -> Case:
-    return series.case()
-
-
-def _names_of_file(path: Path, folder: Path) -> list[str]:
-    """Names for a file, from its stem alone to its whole path below the folder."""
-    bare = path.name[: -len(".nii.gz")] if path.name.lower().endswith(".nii.gz") else path.stem
-    parents = path.parent.relative_to(folder).parts
-    return ["_".join((*parents[start:], bare)) for start in range(len(parents), -1, -1)]
-
-
-def _names_of_series(series: Series, folder: Path) -> list[str]:
-    """Names for a series: its folder, with the series number, then with more of the path."""
-    own, top = series.folder.resolve(), folder.resolve()
-    number = "" if series.number is None else f"_series{series.number}"
-    number += f"_part{series.part}" if series.part else ""
-    parents = own.parent.relative_to(top).parts if own != top and top in own.parents else ()
-    longer = ["_".join((*parents[start:], own.name)) for start in range(len(parents), -1, -1)]
-    return [own.name, *(f"{name}{number}" for name in longer)]

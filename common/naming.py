@@ -1,13 +1,15 @@
-"""Names of cases: unique, readable and safe as file names on every system."""
+"""Names: of cases, unique, readable and safe as file names on every system; and names as shown."""
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
 LONGEST_NAME = 100
+ALREADY_SAFE = re.compile(r"[A-Za-z0-9](?:_?[A-Za-z0-9.-])*(?<![.-])")
 SPELLED_OUT = str.maketrans(
     {
         "ä": "ae",
@@ -19,15 +21,57 @@ SPELLED_OUT = str.maketrans(
         "ß": "ss",
         "ø": "o",
         "Ø": "O",
+        "ł": "l",
+        "Ł": "L",
     }
 )
 
 
+def shown(text: object) -> str:
+    r"""A path or message as one printable line, for logs, messages and tables.
+
+    New lines and other control characters become backslash escapes, and so do the bytes of a name
+    that is not UTF-8 (`\xff`). What is shown is not for opening: keep the true path for that.
+    """
+    escaped = []
+    for char in str(text):
+        if "\udc80" <= char <= "\udcff":  # how Python keeps a byte that is not UTF-8
+            escaped.append(f"\\x{ord(char) - 0xDC00:02x}")
+        elif char.isprintable():
+            escaped.append(char)
+        else:
+            escaped.append(char.encode("unicode_escape").decode())
+    return "".join(escaped)
+
+
 def safe_name(text: str) -> str:
-    """Spell a name with letters, digits, dots, dashes and underscores alone."""
+    """Spell a name with letters, digits, dots, dashes and underscores alone.
+
+    Where letters are lost that way, or the name is too long, a few digits made from the whole of it
+    keep it apart from others.
+    """
+    if len(text) <= LONGEST_NAME and ALREADY_SAFE.fullmatch(text):
+        return text
     composed = unicodedata.normalize("NFC", text).translate(SPELLED_OUT)
     plain = unicodedata.normalize("NFKD", composed).encode("ascii", "ignore").decode()
-    return re.sub(r"[^A-Za-z0-9.-]+", "_", plain).strip("._-")[:LONGEST_NAME] or "case"
+    name = re.sub(r"[^A-Za-z0-9.-]+", "_", plain).strip("._-")
+    if len(name) > LONGEST_NAME or any(_is_lost(char) for char in composed):
+        own = short_hash(composed)
+        name = f"{name[: LONGEST_NAME - len(own) - 1] or 'case'}_{own}"
+    return name or "case"
+
+
+def _is_lost(char: str) -> bool:
+    """Whether a letter, digit or byte has no spelling in ASCII at all."""
+    if char.isascii() or not (char.isalnum() or unicodedata.category(char) == "Cs"):
+        return False
+    spelled = unicodedata.normalize("NFKD", char)
+    return not any(part.isascii() and part.isalnum() for part in spelled)
+
+
+def short_hash(text: str) -> str:
+    """Six hexadecimal digits that tell a name from others; always the same for the same name."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:6]
 
 
 def natural_order(name: str) -> tuple[list[tuple[bool, int, str]], str]:
@@ -49,6 +93,8 @@ def unique_names(candidates: Sequence[Sequence[str]]) -> list[str]:
     names = [""] * len(candidates)
     open_cases = list(range(len(candidates)))
     for length in range(max((len(names) for names in candidates), default=0)):
+        if not open_cases:
+            break
         tried = {
             case: safe_name(candidates[case][min(length, len(candidates[case]) - 1)])
             for case in open_cases
@@ -60,13 +106,13 @@ def unique_names(candidates: Sequence[Sequence[str]]) -> list[str]:
                 names[case] = name
         open_cases = [case for case in open_cases if not names[case]]
     taken = {name.lower() for name in names if name}
+    numbers: Counter[str] = Counter()
     for case in open_cases:
         name = safe_name(candidates[case][-1])
-        number = 1
         numbered = name
         while numbered.lower() in taken:
-            number += 1
-            numbered = f"{name}_{number}"
+            numbers[name] += 1
+            numbered = f"{name}_{numbers[name] + 1}"
         names[case] = numbered
         taken.add(numbered.lower())
     return names

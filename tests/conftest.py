@@ -34,6 +34,29 @@ TINY_ARCHITECTURE = {
 }
 
 
+class DeepFolders:
+    """pytest's factory of folders, each so deep that no other test's scans lie close to its own.
+
+    What lies around a scan has a part in its name, see `common.case_names`.
+    """
+
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
+
+    def __getattr__(self, name: str):
+        return getattr(self._factory, name)
+
+    def mktemp(self, basename: str, numbered: bool = True) -> Path:
+        deep = self._factory.mktemp(basename, numbered) / "of" / "one" / "test"
+        deep.mkdir(parents=True)
+        return deep
+
+
+@pytest.fixture(scope="session")
+def tmp_path_factory(tmp_path_factory: pytest.TempPathFactory) -> DeepFolders:
+    return DeepFolders(tmp_path_factory)
+
+
 @pytest.fixture
 def shared() -> Path:
     """Reference material beside the repository: golden numbers, manifests, real CT."""

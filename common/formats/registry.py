@@ -6,7 +6,9 @@ from pathlib import Path
 
 from ..case import Case
 from ..errors import InputError
+from ..files import why_not_regular
 from ..memory import AUTO
+from ..naming import shown
 from ..phantom.cases import read_phantom
 from ..volume import Volume
 from .dicom import read_dicom
@@ -44,17 +46,33 @@ def read_volume(case: Case, *, max_gb: float | str = AUTO) -> Volume:
         InputError: If the file is missing, unreadable, damaged, too large or no CT volume.
     """
     path = Path(case["image"])
+    name = shown(path)
     try:
+        _check_regular(case)
         return _read(case, path, max_gb)
     except FileNotFoundError as error:
-        msg = f"image must exist, got {error.filename or path}; check the path"
+        msg = f"image must exist, got {shown(error.filename or path)}; check the path"
         raise InputError(msg) from error
     except PermissionError as error:
-        msg = f"{path} must be readable, got permission denied; change its permissions"
+        msg = f"{name} must be readable, got permission denied; change its permissions"
         raise InputError(msg) from error
-    except IsADirectoryError as error:
-        msg = f"{path} must be a file, got a folder; give a file or use find_cases"
+    except InputError as error:
+        raise InputError(shown(error)) from error
+    except Exception as error:
+        got = f"{type(error).__name__}: {shown(error) or 'no reason given'}"
+        msg = f"{name} must be readable, got {got}; copy or convert it again"
         raise InputError(msg) from error
+
+
+def _check_regular(case: Case) -> None:
+    """Refuse what could be read for ever, should a pipe have taken a file's place."""
+    if case["format"] == "phantom":
+        return
+    for file in case.get("files") or [case["image"]]:
+        other = why_not_regular(file)
+        if other:
+            msg = f"{file} must be a file, got {other}; give a file or use find_cases"
+            raise InputError(msg)
 
 
 def _read(case: Case, path: Path, max_gb: float | str) -> Volume:

@@ -104,8 +104,11 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def write_text(path: str | Path, text: str) -> None:
-    """Write ``text`` as UTF-8 to ``path``, whole or not at all. Raises as `replacing` does."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write ``text`` as UTF-8 to ``path``, whole or not at all. Raises as `replacing` does.
+
+    Bytes of a file name that is not UTF-8 become backslash escapes, which JSON reads back as such.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | Path, value: object) -> None:

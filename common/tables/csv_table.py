@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 from ..errors import InputError
+from ..files import why_not_regular
+from ..naming import shown
 
 NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 FORMULA = tuple("=+-@\t\r")  # a text that begins so is run by spreadsheets
 LONGEST_CELL = 1 << 24  # reports are longer than the csv module's default limit allows
+LARGEST_BYTES = 1 << 30
 csv.field_size_limit(LONGEST_CELL)
 
 
@@ -19,18 +25,29 @@ def read_text(path: Path) -> str:
     """Read a text file as UTF-8, with or without a byte order mark.
 
     Raises:
-        InputError: If it is missing, unreadable or not text.
+        InputError: If it is missing, unreadable, far too large or not text.
     """
+    name = shown(path)
     try:
+        other = why_not_regular(path)
+        if other or path.stat().st_size > LARGEST_BYTES:
+            got = other or f"one of {path.stat().st_size} bytes"
+            most = f"{LARGEST_BYTES >> 30} GB"
+            msg = f"{name} must be a text file of at most {most}, got {got}; check the path"
+            raise InputError(msg)
         return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        msg = f"list must exist, got {path}; check the path"
+    except (FileNotFoundError, NotADirectoryError) as error:
+        msg = f"list must exist, got {name}; check the path"
         raise InputError(msg) from error
     except PermissionError as error:
-        msg = f"{path} must be readable, got permission denied; change its permissions"
+        msg = f"{name} must be readable, got permission denied; change its permissions"
         raise InputError(msg) from error
-    except (UnicodeDecodeError, IsADirectoryError) as error:
-        msg = f"{path} must be a UTF-8 text file, got something else; save it again"
+    except UnicodeDecodeError as error:
+        msg = f"{name} must be a UTF-8 text file, got something else; save it again"
+        raise InputError(msg) from error
+    except OSError as error:
+        got = (error.strerror or str(error)).lower()
+        msg = f"{name} must be readable, got {got}; copy it again"
         raise InputError(msg) from error
 
 
@@ -42,34 +59,61 @@ def read_table(path: Path, *, columns: tuple[str, ...] = ()) -> list[dict[str, s
         columns: Must all be there.
 
     Returns:
-        One dictionary per row, values stripped; at least one row.
+        One dictionary per row that is not empty, values stripped; at least one row.
 
     Raises:
-        InputError: If the file is empty or lacks one of `columns`.
+        InputError: If the file is empty or lacks one of `columns`, or a row has more cells than
+            the header: what follows a comma in a name would else be read as the next column.
     """
-    lines = read_text(path).splitlines(keepends=True)
-    if not lines:
-        msg = f"{path} must be a table with a header row, got an empty file; save it again"
+    text = read_text(path).lstrip("\r\n")
+    first, _, rest = text.partition("\n")
+    delimiter = max(",;\t", key=first.count)
+    if first.lower().startswith("sep=") and len(first.strip()) == 5:  # Excel says so itself
+        delimiter, text = first[4], rest
+    name = shown(path)
+    if not text.strip():
+        msg = f"{name} must be a table with a header row, got an empty file; save it again"
         raise InputError(msg)
-    delimiter = max(",;\t", key=lines[0].count)
-    reader = csv.DictReader(lines, delimiter=delimiter, restval="")
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, restval="")
     try:
-        rows = [
-            {key.strip(): (value or "").strip() for key, value in row.items() if key}
-            for row in reader
-        ]
+        names = _column_names(reader, name)
+        rows = list(_rows(reader, len(names), name))
     except csv.Error as error:
-        msg = f"{path} must be a CSV table, got {error}; save it again"
+        msg = f"{name} must be a CSV table, got {error}; save it again"
         raise InputError(msg) from error
-    names = [name.strip() for name in reader.fieldnames or []]
     missing = [column for column in columns if column not in names]
     if missing:
-        msg = f"{path} must have the columns {missing}, got {names[:25]}; use the published table"
+        msg = f"{name} must have the columns {missing}, got {names[:25]}; use the published table"
         raise InputError(msg)
     if not rows:
-        msg = f"{path} must have at least one row, got a header alone; save it again"
+        msg = f"{name} must have at least one row, got a header alone; save it again"
         raise InputError(msg)
     return rows
+
+
+def _column_names(reader: csv.DictReader[str], name: str) -> list[str]:
+    names = [column.strip() for column in reader.fieldnames or []]
+    twice = sorted({column for column in names if column and names.count(column) > 1})
+    if twice:
+        msg = f"{name} must name each column once, got {twice} twice; rename one"
+        raise InputError(msg)
+    return names
+
+
+def _rows(reader: csv.DictReader[str], num_columns: int, name: str) -> Iterator[dict[str, str]]:
+    """Rows that are not empty, values stripped."""
+    for row in reader:
+        beyond = cast(list[str], row.pop(None, []))
+        if any(cell.strip() for cell in beyond):
+            msg = (
+                f"{name} must have as many cells as columns, {num_columns}, got more in line "
+                f"{reader.line_num}; put a cell that holds {reader.reader.dialect.delimiter!r} in "
+                '"quotes"'
+            )
+            raise InputError(msg)
+        cells = {key.strip(): (value or "").strip() for key, value in row.items() if key}
+        if any(cells.values()):
+            yield cells
 
 
 def number(text: str, *, name: str) -> float:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Literal
 
 from ..case import Case
 from ..cases import find_cases
 from ..errors import InputError
+from ..files import given_path
 from ..phantom.cases import phantom_cases
 from .case_list import IMAGE_COLUMNS
 from .csv_table import number, read_table
@@ -39,7 +40,7 @@ def labelled_cases(
         split: Which.
         labels_file: A CSV or JSON list with labels for the volumes in `dataset_dir`, in place of
             CT-RATE's; it is parted by patient for `train` and `validation` and taken whole for
-            `test`.
+            `test`. Volumes that a table names and that are not there are left out, which is said.
         num_phantoms: How many synthetic patients.
         prevalence: Of every label in synthetic patients; realistic if None.
         validation_fraction: Share of patients kept out of training.
@@ -54,12 +55,13 @@ def labelled_cases(
     if str(dataset_dir) == "phantom":
         cases = phantom_cases(split, num=num_phantoms, prevalence=prevalence)
         return [_chosen(case, labels, "phantoms") for case in cases]
-    folder = Path(dataset_dir)
+    folder = given_path(dataset_dir, name="dataset_dir")
     table = folder / labels_file if labels_file else _ct_rate_labels(folder, split)
     published = "valid" if split == "test" else "train"
     cases = find_cases(
         table,
         data_dir=folder,
+        missing="leave_out",  # part of a data set is often enough to train on or to test
         exclude=_ct_rate_table(folder, f"no_chest_{published}.txt"),
         metadata=_ct_rate_table(folder, f"{_LONG_NAMES[published]}_metadata.csv"),
     )
@@ -105,7 +107,13 @@ def label_by_name(
         ]
         for row in read_table(table, columns=tuple(labels))
     }
-    return [{**case, "label": by_image[case["image"]]} for case in cases]
+    return [{**case, "label": by_image[_listed_image(case, by_image)]} for case in cases]
+
+
+def _listed_image(case: Case, images: Container[str]) -> str:
+    """What the list calls a case's image: the file, or the folder in which it was found."""
+    image = Path(case["image"])
+    return next(str(place) for place in (image, *image.parents) if str(place) in images)
 
 
 def _chosen(

@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import InputError
+from ..files import given_path
 from .csv_table import read_table
 
 logger = logging.getLogger("common.tables")
@@ -214,7 +215,7 @@ def read_3d_mir(
         if value not in get_args(kinds):
             msg = f"{name} must be one of {', '.join(get_args(kinds))}, got {value!r}; choose one"
             raise InputError(msg)
-    folder = Path(data_dir)
+    folder = given_path(data_dir, name="data_dir")
     table = _find(folder, "3DMIR_labels", f"{organ}_labels_and_captions.csv")
     rows = read_table(table, columns=("name", relevance))
     kind = {_case_id(row["name"]): row[relevance] for row in rows}

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..case import Case, Rejection
-from ..formats.dicom_scan import Series, find_series, is_dicom
+from ..files import list_files
+from ..formats.dicom_scan import Series
 from ..formats.registry import format_of
+from ..scan_search import dicom_files_among, series_among
 
 WITHOUT = re.compile(
     r"\b(without|w/?o|non?)[ _-]*(iv|i\.v\.|intravenous)?[ _-]*contrast", re.IGNORECASE
@@ -29,19 +31,20 @@ def scan_of_folder(folder: Path, *, name: str, slice_mm: float = 5.0) -> Case | 
     Returns:
         The case, or why there is none.
     """
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    files, left_out = list_files(folder)
     volumes = [path for path in files if format_of(path) is not None]
     if len(volumes) > 1:
         return Rejection(str(folder), f"{len(volumes)} volumes where one is meant")
     if volumes:
         path = volumes[0]
         return Case(case_id=name, image=str(path), format=format_of(path) or "", patient_id=name)
-    series, rejected = find_series(path for path in files if is_dicom(path))
+    series, rejected = series_among(dicom_files_among(files))
     chosen = plain_series(series, slice_mm)
     if chosen is None:
         reason = f"no plain CT series among {[str(each) for each in series]}" if series else ""
-        reason = reason or (rejected[0].reason if rejected else "no scan")
-        return Rejection(str(folder), reason)
+        others = [*rejected, *left_out]
+        reason = reason or (others[0].reason if others else "no scan")
+        return Rejection(str(folder), reason, damaged=any(each.damaged for each in others))
     return {**chosen.case(), "case_id": name, "patient_id": name}
 
 

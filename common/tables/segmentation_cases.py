@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import given_path
 from ..phantom.cases import phantom_cases
 from .label_source import LabelSource, SegmentationCase
 from .label_volumes import DECATHLON_JSON, LabelNames, decathlon_cases, paired_cases
@@ -92,7 +93,7 @@ def segmentation_cases(
     )
     if str(dataset_dir) == "phantom":
         return _phantoms(options, classes, num_phantoms, prevalence, region)
-    place = Path(dataset_dir).expanduser()
+    place = given_path(dataset_dir, name="dataset_dir")
     if not place.exists():
         msg = f"dataset_dir must exist, got {place}; check the path"
         raise InputError(msg)

@@ -9,6 +9,7 @@ from pathlib import Path
 from ..case import Case, CaseList
 from ..cases import find_cases
 from ..errors import InputError
+from ..files import given_path
 from ..phantom.cases import phantom_cases
 from .cq500 import READS, cq500_cases
 from .head_findings import ABNORMAL
@@ -60,7 +61,7 @@ def triage_cases(
             for case in phantom_cases(split, num=num_phantoms, region="head")
         ]
     else:
-        folder = Path(dataset_dir).expanduser()
+        folder = given_path(dataset_dir, name="dataset_dir")
         cases = _read(folder, split, labels_file, validation_fraction, test_fraction, seed)
     if split != "train" or training_share == 1:
         return list(cases)
@@ -79,8 +80,9 @@ def _read(
     else:
         found = sinoct_cases(folder)
         fractions = {"train": 1 - validation - test, "validation": validation, "test": test}
-    for rejection in found.rejected:
-        log.warning("left out %s", rejection)
+    if not labels_file:  # `find_cases` has said it
+        for rejection in found.rejected:
+            log.warning("left out %s", rejection)
     if split in fractions:
         return split_by_patient(found, fractions, seed=seed)[split]
     if split != "test":
@@ -91,6 +93,6 @@ def _read(
 
 def _listed(table: Path, folder: Path) -> CaseList:
     """Cases of a list, with their `Abnormal` alone, whatever other labels it has."""
-    found = find_cases(table, data_dir=folder)
+    found = find_cases(table, data_dir=folder, missing="leave_out")
     found[:] = label_by_name(found, table, folder, (ABNORMAL,))
     return found

@@ -2,6 +2,8 @@
 
 import json
 import logging
+import os
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -9,6 +11,7 @@ import nrrd
 import numpy as np
 import pytest
 
+from common import scan_search
 from common.cases import find_cases
 from common.errors import InputError
 from common.formats.registry import read_volume
@@ -65,8 +68,31 @@ def test_ready_cases_and_lists_of_paths_are_taken(tmp_path: Path):
     first = write_nifti(tmp_path / "x" / "scan.nii.gz")
     second = write_nifti(tmp_path / "y" / "scan.nii.gz")
     cases = find_cases([str(first), str(second)])
-    assert ids(cases) == ["scan", "scan_2"]
+    assert ids(cases) == ["x_scan", "y_scan"]
     assert find_cases(list(cases)) == cases
+
+
+def test_ready_case_without_a_name_is_an_error(tmp_path: Path):
+    with pytest.raises(InputError, match=r"case_id, image and format, got none of \['case_id'\]"):
+        find_cases([{"image": "a.nii", "format": "nifti"}])
+
+
+def test_scan_that_is_named_twice_is_one_case(tmp_path: Path, caplog):
+    path = write_nifti(tmp_path / "a.nii.gz")
+    write_series(tmp_path / "series")
+    cases = find_cases([str(path), str(tmp_path), str(tmp_path / "series"), tmp_path / "a.nii.gz"])
+    assert ids(cases) == ["a", "series"]
+    assert [item.reason for item in cases.rejected] == [
+        "named twice by the input; it is one case"
+    ] * 3
+    assert sum("named twice" in message for message in caplog.messages) == 3
+
+
+def test_lists_of_lists_and_scans_are_taken(tmp_path: Path):
+    path = write_nifti(tmp_path / "a.nii.gz")
+    write_nifti(tmp_path / "b.nii.gz")
+    (tmp_path / "list.csv").write_text("image,case_id\nb.nii.gz,one\n")
+    assert ids(find_cases([str(path), str(tmp_path / "list.csv")])) == ["a", "one"]
 
 
 def test_same_names_are_told_apart_by_their_folders(tmp_path: Path):
@@ -197,6 +223,196 @@ def test_garbage_beside_a_scan_is_left_out(tmp_path: Path):
     assert len(cases.rejected) == 4
 
 
+@pytest.mark.parametrize("given", ["", " ", None, {}, True, [""], ["  "], [None]])
+def test_empty_input_is_never_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given
+):
+    write_nifti(tmp_path / "a.nii.gz")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError, match="input must be a path, got"):
+        find_cases(given)
+
+
+@pytest.mark.parametrize("option", ["data_dir", "reports", "metadata", "exclude"])
+def test_empty_option_is_never_the_current_folder(tmp_path: Path, option: str):
+    write_nifti(tmp_path / "a.nii.gz")
+    (tmp_path / "list.csv").write_text("image\na.nii.gz\n")
+    with pytest.raises(InputError, match=f"{option} must be a path, got ''"):
+        find_cases(tmp_path / "list.csv", **{option: ""})
+
+
+def test_empty_phantom_dir_is_an_error():
+    with pytest.raises(InputError, match="phantom_dir must be a path, got ''"):
+        find_cases("phantom", phantom_dir="")
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ("a\0b", r"input must be a path, got a\\x00b \(embedded null"),
+        ("x" * 5000, "input must be a path, got x+ .file name too long"),
+        ("\ud800", r"input must be a path, got \\ud800"),
+        ("a\nb", r"input must exist, got a\\nb"),
+    ],
+)
+def test_what_is_no_path_is_said_in_one_line(given: str, match: str):
+    with pytest.raises(InputError, match=match) as caught:
+        find_cases(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_link_to_nothing_is_said(tmp_path: Path):
+    (tmp_path / "a.nii.gz").symlink_to("nowhere")
+    with pytest.raises(InputError, match=r"must exist, .* it is a link to nothing"):
+        find_cases(tmp_path / "a.nii.gz")
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.npz", "a", "a.csv"])
+def test_pipe_in_place_of_a_file_is_an_error(tmp_path: Path, name: str):
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / name).symlink_to(tmp_path / "pipe")
+    with pytest.raises(InputError, match=r"must be a .*, got a named pipe"):
+        find_cases(tmp_path / name)
+
+
+def test_pipe_beside_scans_is_left_out_by_name(tmp_path: Path):
+    write_nifti(tmp_path / "a.nii.gz")
+    write_series(tmp_path / "series")
+    os.mkfifo(tmp_path / "b.nii.gz")
+    (tmp_path / "series" / "I950").symlink_to("/dev/zero")
+    cases = find_cases(tmp_path)
+    assert ids(cases) == ["a", "series"]
+    assert sorted(item.reason for item in cases.rejected) == [
+        "a device, not a file",
+        "a named pipe, not a file",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["nifti", "dicom"])
+def test_pipe_that_took_a_files_place_is_not_read(tmp_path: Path, kind: str):
+    os.mkfifo(tmp_path / "pipe")
+    case = {"case_id": "a", "image": str(tmp_path / "pipe"), "format": kind}
+    if kind == "dicom":
+        case |= {"image": str(tmp_path), "files": [str(tmp_path / "pipe")]}
+    with pytest.raises(InputError, match="must be a file, got a named pipe"):
+        read_volume(case)
+
+
+ODD_NAMES = [b"a\xff.nii.gz", b"a\nb.nii.gz", b"a\x1b[31m.nii.gz", "a\u2028b.nii.gz".encode()]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_names_of_any_bytes_are_found_read_and_shown_in_one_line(
+    tmp_path: Path, name: bytes, caplog: pytest.LogCaptureFixture
+):
+    content = write_nifti(tmp_path / "other.nii.gz").read_bytes()
+    path = tmp_path / os.fsdecode(name)
+    path.write_bytes(content)
+    bad = tmp_path / os.fsdecode(b"bad" + name)
+    bad.write_bytes(b"rubbish")
+    cases = find_cases(tmp_path)
+    case = next(case for case in cases if case["image"] == str(path))
+    assert case["case_id"].isascii()
+    np.testing.assert_array_equal(read_volume(case).hounsfield(), CT)
+    assert find_cases(path)[0]["case_id"] == case["case_id"]
+    assert json.loads(json.dumps(cases)) == cases
+    (rejection,) = cases.rejected
+    assert rejection.path == str(bad)
+    with pytest.raises(InputError) as caught:
+        find_cases(bad)
+    for line in (*caplog.messages, str(rejection), str(caught.value)):
+        assert line.isprintable()
+        line.encode()
+
+
+RUBBISH = "such\nrubbish"
+READERS = [OverflowError, ValueError, MemoryError, UnicodeError, struct.error, RecursionError]
+
+
+@pytest.mark.parametrize("error", READERS)
+def test_whatever_a_reader_throws_costs_one_file(tmp_path: Path, monkeypatch, error: type):
+    write_nifti(tmp_path / "good.nii.gz")
+    write_nifti(tmp_path / "bad.nii.gz")
+    look = scan_search.why_no_ct
+
+    def fragile(case):
+        if "bad" in case["image"]:
+            raise error(RUBBISH)
+        return look(case)
+
+    monkeypatch.setattr(scan_search, "why_no_ct", fragile)
+    cases = find_cases(tmp_path)
+    assert ids(cases) == ["good"]
+    (rejection,) = cases.rejected
+    assert rejection.damaged
+    assert rejection.reason == f"cannot be read ({error.__name__}: such); copy it again"
+
+
+def test_interruption_is_no_damage(tmp_path: Path, monkeypatch):
+    write_nifti(tmp_path / "a.nii.gz")
+
+    def interrupted(_case):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(scan_search, "why_no_ct", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        find_cases(tmp_path)
+
+
+def test_damaged_scan_has_the_name_that_it_will_have(tmp_path: Path):
+    for patient in ("p1", "p2"):
+        write_nifti(tmp_path / patient / "ct.nii.gz")
+    path = tmp_path / "p3" / "ct.nii.gz"
+    path.parent.mkdir()
+    path.write_bytes(b"rubbish")
+    (rejection,) = find_cases(tmp_path).rejected
+    assert rejection.case_id == "p3_ct"
+    write_nifti(path)
+    assert ids(find_cases(path)) == ["p3_ct"]
+
+
+@pytest.mark.parametrize("error", READERS)
+def test_whatever_a_header_throws_costs_one_folder(tmp_path: Path, monkeypatch, error: type):
+    write_series(tmp_path / "good", series="g")
+    write_series(tmp_path / "bad", series="b")
+    find = scan_search.find_series
+
+    def fragile(files):
+        files = list(files)
+        if any(file.parent.name == "bad" for file in files):
+            raise error(RUBBISH)
+        return find(files)
+
+    monkeypatch.setattr(scan_search, "find_series", fragile)
+    cases = find_cases(tmp_path)
+    assert ids(cases) == ["good"]
+    (rejection,) = cases.rejected
+    assert rejection.damaged
+    assert "such); copy it again (and 3 more files of its folder)" in rejection.reason
+
+
+@pytest.mark.parametrize("error", [OverflowError, MemoryError, struct.error])
+def test_whatever_a_reader_throws_later_is_one_line(tmp_path: Path, monkeypatch, error: type):
+    path = write_nifti(tmp_path / "a.nii.gz")
+
+    def throws(*_args, **_kwargs):
+        raise error(RUBBISH)
+
+    monkeypatch.setattr("common.formats.registry.read_nifti", throws)
+    with pytest.raises(InputError, match=rf"must be readable, got {error.__name__}: such"):
+        read_volume({"case_id": "a", "image": str(path), "format": "nifti"})
+
+
+def test_three_thousand_rejected_files_are_named_in_a_few_lines(tmp_path: Path, caplog):
+    write_nifti(tmp_path / "a.nii.gz")
+    for number in range(300):
+        (tmp_path / f"b{number}.nii.gz").write_bytes(b"rubbish")
+    cases = find_cases(tmp_path)
+    assert len(cases.rejected) == 300
+    assert len(caplog.messages) == 21
+    assert caplog.messages[-1] == "left out 280 more in the same way"
+
+
 def test_permission_denied_is_said_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = write_nifti(tmp_path / "a.nii.gz")
 
@@ -246,12 +462,13 @@ def test_input_is_not_changed_by_reading_cases_twice(tmp_path: Path):
     assert ramp().min() == -1000
 
 
-def test_real_folder_gives_four_cases_and_names_two_masks(shared: Path):
+def test_real_folder_gives_five_cases_and_names_two_masks(shared: Path):
     cases = find_cases(shared / "data/ct")
     assert sorted(ids(cases)) == [
         "abdomen_3mm",
         "abdomen_dicom_jpeg2000",
         "cardiac_cta_1p5mm",
+        "chest_1p1mm_3mm",
         "head_phantom_dicom_5mm",
     ]
     assert sorted(Path(item.path).name for item in cases.rejected) == [

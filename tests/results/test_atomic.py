@@ -32,6 +32,14 @@ def test_a_file_appears_whole_and_alone(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "deep" / "er").iterdir()] == ["note.txt"]
 
 
+def test_a_name_that_is_not_utf8_is_written_and_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"scan\xff\n.nii.gz")
+    write_json(tmp_path / "a.json", {"path": name})
+    assert json.loads((tmp_path / "a.json").read_text("utf-8")) == {"path": name}
+    write_text(tmp_path / "a.csv", name)
+    assert (tmp_path / "a.csv").read_text("utf-8") == "scan\\udcff\n.nii.gz"
+
+
 def test_an_error_while_writing_keeps_the_old_file_and_leaves_nothing(tmp_path: Path) -> None:
     write_bytes(tmp_path / "x.bin", b"old")
     with pytest.raises(ZeroDivisionError):
