@@ -31,7 +31,9 @@ benchmark: .venv     ## the tables of benchmarks/README.md
 	$(PYTHON) -m benchmarks.inference
 	$(PYTHON) -m benchmarks.wholebody
 	$(PYTHON) -m benchmarks.end_to_end
+pictures: .venv      ## the documentation's pictures, drawn by the code as it is
+	$(PYTHON) scripts/make_pictures.py
 help:                ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
 
-.PHONY: demo evaluate train test pack-test label-env label-test check benchmark help
+.PHONY: demo evaluate train test pack-test label-env label-test check benchmark pictures help

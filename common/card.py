@@ -3,6 +3,7 @@
 Its keys:
 
 - `name`, `bundle`: what these weights are called and which bundle they belong to.
+- `anatomy`: what a scan must show, one of `transforms.body_part.ANATOMIES`; `any` where not given.
 - `network`: `class` (name) and `arguments` (keyword arguments of that class).
 - `preprocessing`: `axcodes`, `spacing_mm`, `size`, `hu_window`, `output_range`, `grid`.
 - `labels` in channel order; `thresholds`: label to probability; positive means `>=`. A segmenter's
@@ -63,6 +64,11 @@ class Card:
     def name(self) -> str:
         """What these weights are called."""
         return str(self.content["name"])
+
+    @property
+    def anatomy(self) -> str:
+        """What a scan must show, see `transforms.body_part`."""
+        return str(self.content.get("anatomy", "any"))
 
     @property
     def architecture(self) -> Mapping[str, Any]:

@@ -51,6 +51,7 @@ class Scout:
         num_slices: Slices of the input along the body.
         axis: Input axis along which the slices are stacked.
         head_first: True where slice 0 lies at the head end.
+        lowest_world_mm: World z of the lower edge.
     """
 
     brightness: NDArray[np.float32]
@@ -59,6 +60,7 @@ class Scout:
     num_slices: int
     axis: int
     head_first: bool
+    lowest_world_mm: float
 
     def height_of(self, slice_voxel: float) -> float:
         """Distance in mm of a slice's centre (may be fractional) from the lower edge."""
@@ -116,6 +118,8 @@ def scout(volume: Volume, max_pixels: tuple[int, int] = (400, 256), max_depth: i
     picture = summed if axis < across else summed.T
     picture = picture[:: -1 if to_head else 1, :: -1 if to_right else 1]
     shape, spacing = volume.voxels.shape, volume.spacing_mm
+    lowest = [(size - 1) / 2 for size in shape]
+    lowest[axis] = -0.5 if to_head else shape[axis] - 0.5
     return Scout(
         brightness=_stretch(picture),
         height_mm=shape[axis] * spacing[axis],
@@ -123,6 +127,7 @@ def scout(volume: Volume, max_pixels: tuple[int, int] = (400, 256), max_depth: i
         num_slices=shape[axis],
         axis=axis,
         head_first=not to_head,
+        lowest_world_mm=float((volume.affine @ np.append(lowest, 1.0))[2]),
     )
 
 

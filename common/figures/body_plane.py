@@ -58,7 +58,8 @@ class BodyPlane:
     def cut(self, array: NDArray[Any]) -> NDArray[Any]:
         """This plane of an array on the scan's grid, `(rows, columns)`; a view."""
         # np.take would first copy an array in Fortran order as a whole.
-        plane = np.moveaxis(array, self.axis, 0)[self.index_voxel]
+        whole = slice(None)
+        plane = array[tuple(self.index_voxel if n == self.axis else whole for n in range(3))]
         picture = plane.T if self.columns_axis < self.rows_axis else plane
         rows, columns = (-1 if turn else 1 for turn in self.turned)
         shown: NDArray[Any] = picture[::rows, ::columns]

@@ -31,6 +31,7 @@ from .relevance_panel import NIGHT_AGAINST, draw_relevance_strips, draw_scout, n
 from .slice_choice import SliceChoice, choose_slices, evenly_spaced, pictures_by_label
 from .slice_panels import draw_slice_panels
 from .title_block import draw_title_block
+from .upright import upright
 
 WIDTH, HEIGHT = 1600, 1000
 _SIDE, _VIEWER, _GAP = 316, 1190, 16
@@ -71,8 +72,10 @@ def write_classification_figure(
     positive = [bool(finding["positive"]) for finding in findings]
     relevance = _relevance(outputs, labels)
     centres = np.asarray(triplet_centres_world_mm, dtype=np.float64)
+    patient = upright(volume)
+    volume, numbered = patient.volume, not patient.is_turned
     positions = np.array([slice_position(volume, centre) for centre in centres])
-    seen = scout(volume)
+    seen = scout(volume) if numbered else scout(volume, (200, 128), 48)
     inside = (positions > -0.5) & (positions < seen.num_slices - 0.5)
     if relevance is None:
         choices = evenly_spaced(inside, labels)
@@ -96,13 +99,14 @@ def write_classification_figure(
         meaning="findings at or above threshold",
     )
     page.rectangle(0, top, _VIEWER, HEIGHT - top, NIGHT)
-    _draw_side(page, top, seen, choices, pictures, relevance, positions)
+    _draw_side(page, top, seen, choices, pictures, relevance, positions, numbered=numbered)
     draw_slice_panels(
         page,
         (_SIDE + _GAP, top + _GAP, _VIEWER - _SIDE - 2 * _GAP, HEIGHT - top - 2 * _GAP),
         pictures=pictures,
         windows=[choice.window for choice in choices],
         titles=_titles(choices, labels, positive),
+        numbered=numbered,
         gap=_GAP,
     )
     shown_in = pictures_by_label(choices)
@@ -155,6 +159,8 @@ def _draw_side(
     pictures: Sequence[AxialSlice],
     relevance: NDArray[np.float64] | None,
     positions: NDArray[np.float64],
+    *,
+    numbered: bool,
 ) -> None:
     """The scan from the front, lines where slices are shown, and relevance below it."""
     left, wide = 24.0, _SIDE - 24.0
@@ -179,8 +185,10 @@ def _draw_side(
         shown_voxel=shown,
         positions_voxel=positions,
         seen=seen,
+        numbered=numbered,
     )
-    text = "The finding's logit for three slices alone,\nagainst the mean of all, by slice number"
+    by = "slice number" if numbered else "z in mm"
+    text = f"The finding's logit for three slices alone,\nagainst the mean of all, by {by}"
     page.text(left, HEIGHT - foot + 14, text, va="top", linespacing=1.45, **small)
     meanings = ((0, NIGHT_POSITIVE, "speaks for it"), (118, NIGHT_AGAINST, "against it"))
     for x, colour, meaning in meanings:

@@ -1,7 +1,7 @@
 """Three planes of a scan through a point, with a cross and, where wanted, a heat map laid over.
 
-Coronal and sagittal side by side at one scale, the axial plane below, on black. Heat is
-see-through where it is low.
+Coronal and sagittal side by side at one scale, the axial plane below or at their right, on black.
+Heat is see-through where it is low.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from .label_overlay import PlanePicture, cut_picture, pixels_per_mm
 from .page import NIGHT_MUTED, NIGHT_TEXT, Page
 from .slice_choice import HU_WINDOWS
 from .slice_panels import body_box_mm, draw_marks
+from .upright import upright
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,7 @@ CROSS = "#3ddc97"
 _WINDOW = HU_WINDOWS["mediastinal"]
 _CAPTION, _GAP = 26, 12
 _MOST_OPAQUE = 0.6
+_AXIAL_SHARE, _THINNEST, _WORDS = 0.3, 90.0, 130.0
 _NAMES: tuple[PlaneName, ...] = ("coronal", "sagittal", "axial")
 _WORLD_AXIS: dict[PlaneName, tuple[int, str]] = {
     "sagittal": (0, "x"),
@@ -81,22 +83,22 @@ def draw_heat_planes(
         cross: Whether the point is marked.
 
     Returns:
-        What is left of the place, beside the axial plane.
+        What is left of the place, beside or below the axial plane.
     """
     volume.wait_until_filled(max(volume.voxels.shape))
-    voxel = points_to_voxel(point_world_mm, volume.affine)
     values = heat.values if heat else np.zeros((1, 1, 1), np.float32)
     if heat is None:
         values = np.broadcast_to(values, volume.voxels.shape)
+    seen = upright(volume)
+    volume, values = seen.volume, seen.like(values, order=1)
+    voxel = points_to_voxel(point_world_mm, volume.affine)
     pictures = {name: _cut(volume, values, name, voxel) for name in _NAMES}
-    panels = _panels(pictures, place)
+    panels, rest = _panels(pictures, place)
     for panel in panels:
-        _draw(page, panel, heat)
+        _draw(page, panel, heat, numbered=not seen.is_turned)
         if cross:
             _draw_cross(page, panel, on_picture(panel.picture, voxel, volume.voxels.shape))
-    left, top, wide, high = panels[2].place
-    start = left + wide + 2 * _GAP
-    return start, top, place[0] + place[2] - start, high
+    return rest
 
 
 def draw_heat_scale(page: Page, place: Place, heat: Heat, *, name: str) -> None:
@@ -125,34 +127,79 @@ def _cut(
     return cut_picture(volume, heat, plane)
 
 
-def _panels(pictures: dict[PlaneName, PlanePicture], place: Place) -> list[_Panel]:
-    """Each picture's place: as large as fits, coronal and sagittal at one scale."""
-    left, top, wide, high = place
+def _panels(pictures: dict[PlaneName, PlanePicture], place: Place) -> tuple[list[_Panel], Place]:
+    """Each picture's place, as large as fits, and what is left; coronal and sagittal at one scale.
+
+    The axial plane lies below them, or at their right where they are tall.
+    """
     front, side = (body_box_mm([pictures[name]]) for name in _NAMES[:2])
     upper, lower = min(front[2], side[2]), max(front[3], side[3])
     front, side = (*front[:2], upper, lower), (*side[:2], upper, lower)
     below = body_box_mm([pictures["axial"]])
-    widths = [box[1] - box[0] for box in (front, side)]
-    heights = [lower - upper, below[3] - below[2]]
-    room = high - 2 * _CAPTION - _GAP
-    scale = min((wide - _GAP) / sum(widths), room / sum(heights))
-    first = heights[0] * scale
-    last = min(room - first, heights[1] * wide * 0.62 / (below[1] - below[0]))
-    across = min((below[1] - below[0]) * last / heights[1], wide)
-    tops = (top + _CAPTION, top + 2 * _CAPTION + first + _GAP)
-    second = left + widths[0] * scale + _GAP
-    places = (
-        (left, tops[0], widths[0] * scale, first),
-        (second, tops[0], widths[1] * scale, first),
-        (left, tops[1], across, last),
-    )
     boxes = (front, side, below)
-    return [
+    widths, tall = [box[1] - box[0] for box in boxes], lower - upper
+    _, _, wide, high = place
+    room = high - 2 * _CAPTION - _GAP
+    stacked = min((wide - _GAP) / sum(widths[:2]), room / (tall + below[3] - below[2]))
+    abreast = min(
+        (wide * (1 - _AXIAL_SHARE) - 2 * _GAP) / sum(widths[:2]), (high - _CAPTION) / tall
+    )
+    lay = _abreast if abreast > stacked else _stacked
+    places, rest = lay(boxes, place, max(abreast, stacked))
+    panels = [
         _Panel(pictures[name], box, at) for name, box, at in zip(_NAMES, boxes, places, strict=True)
     ]
+    return panels, rest
 
 
-def _draw(page: Page, panel: _Panel, heat: Heat | None) -> None:
+def _upright_pair(
+    boxes: tuple[Box, Box, Box], place: Place, scale: float, tall: float
+) -> tuple[Place, Place]:
+    """Coronal and sagittal side by side."""
+    left, top, _, _ = place
+    first, second = ((box[1] - box[0]) * scale for box in boxes[:2])
+    y = top + _CAPTION
+    return (left, y, first, tall), (left + first + _GAP, y, second, tall)
+
+
+def _stacked(
+    boxes: tuple[Box, Box, Box], place: Place, scale: float
+) -> tuple[tuple[Place, Place, Place], Place]:
+    """The axial plane below; what is left lies beside it, or below where it takes the width."""
+    left, top, wide, high = place
+    below = boxes[2]
+    shape = (below[3] - below[2]) / (below[1] - below[0])
+    tall = max((boxes[0][3] - boxes[0][2]) * scale, _THINNEST)
+    lower = top + 2 * _CAPTION + tall + _GAP
+    room = top + high - lower
+    full = min(wide, (room - _WORDS) / shape)
+    beside = min(wide * 0.62, room / shape)
+    across = max(full, beside)
+    pair = _upright_pair(boxes, place, scale, tall)
+    axial = (left, lower, across, across * shape)
+    if full > beside:
+        rest_top = lower + axial[3] + 2 * _GAP
+        return (*pair, axial), (left, rest_top, wide, top + high - rest_top)
+    start = left + across + 2 * _GAP
+    return (*pair, axial), (start, lower, left + wide - start, axial[3])
+
+
+def _abreast(
+    boxes: tuple[Box, Box, Box], place: Place, scale: float
+) -> tuple[tuple[Place, Place, Place], Place]:
+    """The axial plane at the right; what is left lies below it."""
+    left, top, wide, high = place
+    below = boxes[2]
+    tall = (boxes[0][3] - boxes[0][2]) * scale
+    first, second = _upright_pair(boxes, place, scale, tall)
+    start = second[0] + second[2] + _GAP
+    across = left + wide - start
+    axial = (start, first[1], across, across * (below[3] - below[2]) / (below[1] - below[0]))
+    rest_top = axial[1] + axial[3] + 2 * _GAP
+    return (first, second, axial), (start, rest_top, across, top + high - rest_top)
+
+
+def _draw(page: Page, panel: _Panel, heat: Heat | None, *, numbered: bool) -> None:
     left, top, wide, high = panel.place
     picture, plane = panel.picture, panel.picture.plane
     rows, columns = picture.hounsfield.shape
@@ -171,10 +218,9 @@ def _draw(page: Page, panel: _Panel, heat: Heat | None) -> None:
         axes, plane.letters, (100 if long else 50) * scale / wide, "10 cm" if long else "5 cm"
     )
     axis, letter = _WORLD_AXIS[plane.name]
-    caption = (
-        f"{plane.name.capitalize()} {plane.index_voxel + 1} of {plane.num_slices}   ·   "
-        f"{letter} {plane.centre_world_mm[axis]:.0f} mm"
-    )
+    which = f" {plane.index_voxel + 1} of {plane.num_slices}" if numbered else ""
+    place = f"{letter} {plane.centre_world_mm[axis]:.0f} mm"
+    caption = f"{plane.name.capitalize()}{which}   ·   {place}"
     page.text(left, top - 13, caption, size=12, colour=NIGHT_MUTED)
 
 

@@ -31,7 +31,9 @@ NIGHT_STRIP = "#151a21"
 NIGHT_POSITIVE = "#f08c3c"
 WARNING_PAPER = "#f7c948"
 WARNING_INK = "#3d2c00"
+WARNING_LIGHT = "#fff3cf"
 _DPI = 100
+_FAMILY = "DejaVu Sans"
 _POINTS_PER_PIXEL = 72 / _DPI
 
 
@@ -93,6 +95,47 @@ class Page:
         style = {**font(size), "color": colour, "va": "center", "ha": "left", **options}
         self.figure.text(left / self.width, 1 - top / self.height, text, **style)
 
+    def width_of(self, text: str, size: float, **options: Any) -> float:
+        """Pixels that the widest line of a text takes.
+
+        Args:
+            text: May hold line breaks.
+            size: As of `text`.
+            options: Such as `weight`.
+        """
+        from matplotlib.font_manager import FontProperties
+
+        renderer = self.figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        look = FontProperties(
+            family=_FAMILY, size=size * _POINTS_PER_PIXEL, weight=options.get("weight")
+        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph")
+            return max(
+                float(renderer.get_text_width_height_descent(line, look, ismath=False)[0])
+                for line in text.split("\n")
+            )
+
+    def fit(self, text: str, size: float, wide: float, lines: int = 1, **options: Any) -> str:
+        """A text broken into lines of at most ``wide`` pixels; too much is cut from its middle.
+
+        Args:
+            text: On one line.
+            size: As of `text`.
+            wide: Pixels.
+            lines: Most lines.
+            options: Such as `weight`.
+        """
+        text = " ".join(text.splitlines())
+        characters = len(text)
+        while characters > 1:
+            folded = fold(text, characters, lines)
+            used = self.width_of(folded, size, **options)
+            if used <= wide:
+                return folded
+            characters = min(characters - 1, int(characters * max(wide / used, 0.5)) + 1)
+        return fold(text, 1, 1)
+
     def save(self, path: str | Path) -> Path:
         """Write the page as PNG, whole or not at all.
 
@@ -116,7 +159,7 @@ class Page:
 def font(size_pixels: float) -> dict[str, Any]:
     """Text options: DejaVu Sans (it ships with matplotlib), no `$` mathematics in user's names."""
     return {
-        "family": "DejaVu Sans",
+        "family": _FAMILY,
         "fontsize": size_pixels * _POINTS_PER_PIXEL,
         "parse_math": False,
     }

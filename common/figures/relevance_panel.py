@@ -68,6 +68,7 @@ def draw_relevance_strips(
     shown_voxel: Sequence[int],
     positions_voxel: NDArray[np.float64],
     seen: Scout,
+    numbered: bool = True,
 ) -> None:
     """Draw one upright strip per finding: right of its middle speaks for the finding.
 
@@ -79,12 +80,13 @@ def draw_relevance_strips(
         shown_voxel: Index of each picture's slice.
         positions_voxel: `(T,)` slice index of each triplet's centre, with fraction.
         seen: From `scout`; gives the heights.
+        numbered: Whether heights are given as slices of the input; as z in mm otherwise.
     """
     left, top, wide, high = place
     gap, axis_wide = 8.0, 38.0
     each = min((wide - axis_wide - gap * (len(rows) - 1)) / len(rows), 120.0)
     heights = np.array([seen.height_of(position) for position in positions_voxel])
-    _draw_slice_numbers(page, (left, top, axis_wide, high), seen)
+    _draw_heights(page, (left, top, axis_wide, high), seen, numbered=numbered)
     for strip, (row, pictures) in enumerate(zip(rows, numbers, strict=True)):
         start = left + axis_wide + strip * (each + gap)
         axes = page.axes(start, top, each, high, facecolor=NIGHT_STRIP)
@@ -116,13 +118,22 @@ def _draw_strip(
     axes.set_ylim(0, height_mm)
 
 
-def _draw_slice_numbers(page: Page, place: tuple[float, float, float, float], seen: Scout) -> None:
-    """Slice numbers as the input counts them, at round numbers."""
+def _draw_heights(
+    page: Page, place: tuple[float, float, float, float], seen: Scout, *, numbered: bool
+) -> None:
+    """Slice numbers as the input counts them, or z in mm, at round numbers."""
     left, top, wide, high = place
     axes = page.axes(left, top, wide, high, xlim=(0, wide), ylim=(0, seen.height_mm))
-    step = _round_step(seen.num_slices / 5)
-    for number in [1, *range(step, seen.num_slices + 1, step)]:
-        height = seen.height_of(number - 1)
+    if numbered:
+        step = _round_step(seen.num_slices / 5)
+        numbers = [1, *range(step, seen.num_slices + 1, step)]
+        heights = [seen.height_of(number - 1) for number in numbers]
+    else:
+        step, lowest = _round_step(seen.height_mm / 5), seen.lowest_world_mm
+        first = int(np.ceil(lowest / step)) * step
+        numbers = list(range(first, int(lowest + seen.height_mm) + 1, step))
+        heights = [number - lowest for number in numbers]
+    for number, height in zip(numbers, heights, strict=True):
         axes.text(
             wide - 9, height, str(number), color=NIGHT_MUTED, ha="right", va="center", **font(11)
         )

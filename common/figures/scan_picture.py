@@ -18,6 +18,7 @@ from ..transforms.geometry import body_axes
 from ..volume import Volume
 from .axial_slice import to_hounsfield
 from .body_plane import PlaneName, body_plane
+from .upright import upright
 
 _BODY_HU = -300.0
 _THINNED = 64  # voxels along an axis that are looked at to find the body
@@ -60,6 +61,7 @@ def picture_of_volume(volume: Volume) -> ScanPicture:
     Args:
         volume: The scan as stored, any orientation.
     """
+    volume = upright(volume).volume
     volume.wait_until_filled(max(volume.voxels.shape))
     shape, spacing = volume.voxels.shape, volume.spacing_mm
     (across, _, along), _ = body_axes(volume.affine)

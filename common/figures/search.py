@@ -77,8 +77,7 @@ def write_search_figure(
         page, (WIDTH / 2 + _EDGE, *body), volume=volume, point_world_mm=found_world_mm, heat=heat
     )
     _write_point(page, (left, low, 0, high), "the place found", found_world_mm)
-    tall = min(high / 2, 180.0)
-    draw_heat_scale(page, (left, low + high - tall, 80, tall), heat, name="cosine")
+    draw_heat_scale(page, (left + 140, low, 80, min(high, 180.0)), heat, name="cosine")
     return page.save(path)
 
 

@@ -29,6 +29,7 @@ from .slice_choice import HU_WINDOWS
 from .slice_panels import body_box_mm, draw_marks
 from .structure_legend import draw_structure_legend
 from .title_block import draw_title_block
+from .upright import ACROSS, upright
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,8 @@ if TYPE_CHECKING:
 WIDTH, HEIGHT = 1600, 1000
 _VIEWER, _EDGE, _GAP, _CAPTION = 1200, 20, 14, 44
 _WINDOW = "mediastinal"
-_TALL = 1.3
+_TALL, _FLAT = 1.3, 0.45
+_THINNED, _THINNEST_STRIP = 3, 110
 _BOX_MARGIN_MM = 8.0
 _AXES_NAMES: dict[PlaneName, tuple[int, str]] = {
     "sagittal": (0, "x"),
@@ -102,9 +104,13 @@ def write_segmentation_figure(
         meaning=f"{outputs['segmented_ml']:,.0f} mL segmented",
     )
     page.rectangle(0, top, _VIEWER, HEIGHT - top, NIGHT)
-    panels = _panels(volume, labels, profiles, top)
+    seen = upright(volume)
+    shown = seen.like(labels, order=0)
+    if seen.is_turned:
+        profiles = _thinned_profiles(shown)
+    panels = _panels(seen.volume, shown, profiles, top)
     for number, panel in enumerate(panels):
-        _draw_panel(page, panel, number - 1, _colours(names))
+        _draw_panel(page, panel, number - 1, _colours(names), numbered=not seen.is_turned)
     _draw_axial_lines(page, panels)
     low, high = HU_WINDOWS[_WINDOW]
     draw_structure_legend(
@@ -115,6 +121,16 @@ def write_segmentation_figure(
         window_name=f"soft tissue, {low:.0f} to {high:.0f} HU",
     )
     return page.save(path)
+
+
+def _thinned_profiles(labels: NDArray[Any]) -> LabelProfiles:
+    """About how many voxels of each label lie in each slice: enough to choose slices by."""
+    found = profile_labels(labels[(slice(None, None, _THINNED),) * 3], MOST_LABELS)
+    i, j, k = (
+        np.repeat(counts, _THINNED, axis=0)[:size]
+        for counts, size in zip(found.along, labels.shape, strict=True)
+    )
+    return LabelProfiles((i, j, k))
 
 
 def _panels(
@@ -141,7 +157,11 @@ def _panels(
     chosen = choose_slices_for_structures(from_patient(2), 3 if is_tall else 4)
     axial = [cut("axial", index) for index in chosen]
     box = _with_labels(body_box_mm(axial), axial)
-    places = _tall_places(top, boxes, box) if is_tall else _grid_places(top)
+    is_flat = (boxes[0][3] - boxes[0][2]) < _FLAT * (boxes[0][1] - boxes[0][0])
+    if is_tall:
+        places = _tall_places(top, boxes, box)
+    else:
+        places = _flat_places(top, boxes) if is_flat else _grid_places(top)
     pictures, shown = [front, side, *axial], [*boxes, *[box] * len(axial)]
     return [_Panel(*each) for each in zip(pictures, places, shown, strict=False)]
 
@@ -186,6 +206,26 @@ def _grid_places(top: int) -> list[tuple[int, int, int, int]]:
     ]
 
 
+def _flat_places(top: int, boxes: tuple[Box, Box]) -> list[tuple[int, int, int, int]]:
+    """Coronal and sagittal as strips side by side at one scale, four axial slices below."""
+    room = _VIEWER - 2 * _EDGE - _GAP
+    widths = [box[1] - box[0] for box in boxes]
+    front = int(np.clip(room * widths[0] / sum(widths), 300, room - 300))
+    strip = int(max((boxes[0][3] - boxes[0][2]) * room / sum(widths), _THINNEST_STRIP))
+    each = (room // 2, (HEIGHT - top - strip - 3 * _CAPTION - 4 * _GAP) // 2)
+    upper = top + _GAP + _CAPTION
+    lower = upper + strip + _GAP + _CAPTION
+    return [
+        (_EDGE, upper, front, strip),
+        (_EDGE + front + _GAP, upper, room - front, strip),
+        *[
+            (_EDGE + column * (each[0] + _GAP), lower + row * (each[1] + _CAPTION + _GAP), *each)
+            for row in range(2)
+            for column in range(2)
+        ],
+    ]
+
+
 def _tall_places(top: int, boxes: tuple[Box, Box], axial: Box) -> list[tuple[int, int, int, int]]:
     """Coronal and sagittal at full height side by side, then a column of axial slices."""
     high = HEIGHT - top - 2 * _GAP - _CAPTION
@@ -211,7 +251,9 @@ def _colours(names: Mapping[int, str]) -> NDArray[np.float32]:
     return colours
 
 
-def _draw_panel(page: Page, panel: _Panel, number: int, colours: NDArray[np.float32]) -> None:
+def _draw_panel(
+    page: Page, panel: _Panel, number: int, colours: NDArray[np.float32], *, numbered: bool
+) -> None:
     left, top, wide, high = panel.place
     picture, plane = panel.picture, panel.picture.plane
     image = paint(
@@ -230,10 +272,8 @@ def _draw_panel(page: Page, panel: _Panel, number: int, colours: NDArray[np.floa
     count = len(picture.shown)
     title = f"{plane.name.capitalize()}, {count} structure{'' if count == 1 else 's'}"
     axis, letter = _AXES_NAMES[plane.name]
-    detail = (
-        f"slice {plane.index_voxel + 1} of {plane.num_slices}   ·   "
-        f"{letter} {plane.centre_world_mm[axis]:.1f} mm"
-    )
+    which = f"slice {plane.index_voxel + 1} of {plane.num_slices}" if numbered else ACROSS
+    detail = f"{letter} {plane.centre_world_mm[axis]:.1f} mm   ·   {which}"
     indent = 0
     if number > 0:
         indent = 20
@@ -255,13 +295,15 @@ def _draw_axial_lines(page: Page, panels: Sequence[_Panel]) -> None:
             plane = other.picture.plane
             row = panel.picture.plane.row_of(plane.index_voxel, plane.num_slices)
             row_mm = (row + 0.5) * panel.picture.pixel_mm[0]
-            _draw_line(axes, high / 2 + (row_mm - middle_mm) * scale, wide, str(number))
+            _draw_line(axes, high / 2 + (row_mm - middle_mm) * scale, wide, number)
 
 
-def _draw_line(axes: Axes, y: float, wide: float, number: str) -> None:
+def _draw_line(axes: Axes, y: float, wide: float, number: int) -> None:
+    """A line with its number, which stays on the picture and clear of its neighbours' numbers."""
     from matplotlib.patheffects import withStroke
 
     axes.plot([0, wide], [y, y], color=NIGHT_POSITIVE, lw=0.8, alpha=0.75)
     around = [withStroke(linewidth=2.5, foreground="black")]
-    style: dict[str, Any] = {"weight": "bold", "va": "bottom", "path_effects": around, **font(13)}
-    axes.text(28, y - 1, number, color=NIGHT_POSITIVE, **style)
+    style: dict[str, Any] = {"weight": "bold", "path_effects": around, **font(13)}
+    style["va"] = "bottom" if y > 16 else "top"
+    axes.text(28 + 18 * (number - 1), y - 1, str(number), color=NIGHT_POSITIVE, **style)

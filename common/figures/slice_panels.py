@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from .axial_slice import AxialSlice, window
 from .page import NIGHT_MUTED, NIGHT_POSITIVE, NIGHT_TEXT, Page, fold, font
 from .slice_choice import HU_WINDOWS
+from .upright import ACROSS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -27,6 +28,7 @@ def draw_slice_panels(
     pictures: Sequence[AxialSlice],
     windows: Sequence[str],
     titles: Sequence[str],
+    numbered: bool = True,
     gap: float = 16.0,
 ) -> None:
     """Draw up to four slices, two by two.
@@ -37,6 +39,7 @@ def draw_slice_panels(
         pictures: The slices.
         windows: A key of `HU_WINDOWS` for each.
         titles: What each is shown for.
+        numbered: Whether they are slices of the input, and have its numbers.
         gap: Pixels between slices.
     """
     left, top, wide, high = place
@@ -48,9 +51,9 @@ def draw_slice_panels(
     for number, picture in enumerate(pictures):
         x = left + (number % 2) * (each_wide + gap)
         y = top + (number // 2) * (each_high + gap)
+        which = f"slice {picture.index_voxel + 1} of {picture.num_slices}" if numbered else ACROSS
         detail = (
-            f"slice {picture.index_voxel + 1} of {picture.num_slices}   ·   "
-            f"z {picture.centre_world_mm[2]:.1f} mm   ·   {windows[number]} window"
+            f"{which}   ·   z {picture.centre_world_mm[2]:.1f} mm   ·   {windows[number]} window"
         )
         page.text(x, y + 10, str(number + 1), size=15, colour=NIGHT_POSITIVE, weight="bold")
         title = fold(titles[number], 48, 1)
@@ -158,13 +161,14 @@ def draw_marks(
         "color": NIGHT_TEXT,
         "path_effects": [withStroke(linewidth=2, foreground="black")],
     }
-    places = ((0.025, 0.5), (0.975, 0.5), (0.5, 0.968), (0.5, 0.032))
+    x, y = 10 / axes.bbox.width, 13 / axes.bbox.height
+    places = ((x, 0.5), (1 - x, 0.5), (0.5, 1 - y), (0.5, y))
     for text, (x, y) in zip(letters, places, strict=True):
         axes.text(x, y, text, **mark, **font(12))
     end = 0.965
     line: dict[str, Any] = {"color": NIGHT_TEXT, "lw": 1.6, "solid_capstyle": "butt"}
-    axes.plot([end - bar_share, end], [0.032] * 2, transform=axes.transAxes, **line)
-    axes.text(end - bar_share / 2, 0.06, bar, **mark, **font(11))
+    axes.plot([end - bar_share, end], [0.8 * y] * 2, transform=axes.transAxes, **line)
+    axes.text(end - bar_share / 2, 1.75 * y, bar, **mark, **font(11))
 
 
 def _surrounding(picture: AxialSlice, brightness: NDArray[np.float32]) -> str:

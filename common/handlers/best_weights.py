@@ -90,7 +90,8 @@ class BestWeights:
 
     def _content(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         kept = (
-            "bundle", "network", "preprocessing", "presets", "labels", "numbers", "num_features",
+            "bundle", "anatomy", "network", "preprocessing", "presets", "labels", "numbers",
+            "num_features",
         )  # fmt: skip
         started_from = getattr(getattr(self.network, "module", self.network), STARTED_FROM, None)
         training = {**self.training, **({"initial_weights": started_from} if started_from else {})}

@@ -54,32 +54,36 @@ class ScrollInferer(AcceleratedInferer):
             network: In evaluation mode.
 
         Returns:
-            `logits` `(B, L)`; `relevance` `(B, L, T)` where asked for, see
-            `triplet_relevance`; `attention` name to `(B, T, T)` where asked for;
-            `inference_s`, seconds.
+            `logits` `(B, L)`; where asked for `relevance` `(B, L, T)`, see `triplet_relevance`,
+            with `inside` `(B, T)`, whether a triplet shows the scan; `attention` name to
+            `(B, T, T)` where asked for; `inference_s`, seconds.
         """
         start = time.perf_counter()
-        features = self.encode(inputs.as_subclass(Tensor), network)
+        volume = inputs.as_subclass(Tensor)
+        inside = triplets_inside(volume)
+        features = self.encode(volume, network, inside)
         outputs: dict[str, Any] = {"logits": network.classify(features)}
         if self.relevance:
-            outputs["relevance"] = triplet_relevance(network, features)
+            outputs["inside"] = inside
+            outputs["relevance"] = triplet_relevance(network, features, inside)
         if self.attention_maps:
             outputs["attention"] = network.attention_maps(features)
         outputs["inference_s"] = time.perf_counter() - start
         return outputs
 
-    def encode(self, volume: Tensor, network: ScrollClassifier) -> Tensor:
+    def encode(
+        self, volume: Tensor, network: ScrollClassifier, inside: Tensor | None = None
+    ) -> Tensor:
         """Features `(B, T, C)` of scans `(B, 1, D, H, W)`.
 
         Triplets that hold one value throughout, as padding does, all give the same features and
-        are encoded once.
+        are encoded once; `inside` is what `triplets_inside` says of the scans, if it was asked.
         """
         encoder = self.accelerated(network, volume.device)
         pictures = slices_to_triplets(volume)
-        flat = pictures.reshape(pictures.shape[0], -1)
-        empty = flat.amin(dim=1) == flat.amax(dim=1)
+        empty = ~(triplets_inside(volume) if inside is None else inside).flatten()
         source = torch.arange(pictures.shape[0], device=volume.device)
-        values = flat[:, 0]
+        values = pictures[:, 0, 0, 0]
         for value in values[empty].unique():
             alike = empty & (values == value)
             source[alike] = source[alike][0].clone()
@@ -95,7 +99,18 @@ class ScrollInferer(AcceleratedInferer):
         return network.get_submodule("encoder")
 
 
-def triplet_relevance(network: ScrollClassifier, features: Tensor) -> Tensor:
+def triplets_inside(volume: Tensor) -> Tensor:
+    """Which triplets of scans `(B, 1, D, H, W)` show anything, `(B, T)` bool.
+
+    Padding holds one value throughout, and so does what the window makes of nothing but air.
+    """
+    flat = slices_to_triplets(volume).reshape(volume.shape[0], volume.shape[2] // 3, -1)
+    return flat.amin(dim=2) < flat.amax(dim=2)
+
+
+def triplet_relevance(
+    network: ScrollClassifier, features: Tensor, inside: Tensor | None = None
+) -> Tensor:
     """What each triplet says by itself: its logits alone, against the mean of the scan's triplets.
 
     Every triplet is classified as a scan of its own: `relevance[l, t] = z[l, t] - mean_t z[l, t]`.
@@ -106,9 +121,13 @@ def triplet_relevance(network: ScrollClassifier, features: Tensor) -> Tensor:
     Args:
         network: In evaluation mode.
         features: From `ScrollClassifier.encode`, `(B, T, C)`.
+        inside: From `triplets_inside`, `(B, T)`; the mean is over these, and padding has none. All
+            by default.
 
     Returns:
-        Relevance in logits, `(B, L, T)`.
+        Relevance in logits, `(B, L, T)`; 0 where not inside.
     """
     alone = torch.stack([network.classify(scan[:, None]) for scan in features])
-    return (alone - alone.mean(dim=1, keepdim=True)).transpose(1, 2)
+    weight = torch.ones_like(alone[..., :1]) if inside is None else inside[..., None].to(alone)
+    mean = (alone * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
+    return ((alone - mean) * weight).transpose(1, 2)

@@ -20,10 +20,10 @@ CLASSIFICATION_DEFINITIONS: Mapping[str, str] = {
     "findings": "Decision per finding: positive where probability >= threshold (from the card).",
     "relevance": (
         "The finding's logit for each triplet of three neighbouring axial slices alone, less the "
-        "mean over the scan's triplets (per_triplet, lowest first; positive speaks for the "
-        "finding). top_triplets: "
+        "mean over the triplets that show the scan (per_triplet, lowest first; positive speaks "
+        "for the finding; 0 for padding). top_triplets, of those in the scan: "
         "centre_world_mm in mm, RAS+; slices_voxel [first, last] along input_axis of the input "
-        "array, counted from 0, null where the triplet lies outside the input."
+        "array, counted from 0."
     ),
 }
 
@@ -34,6 +34,7 @@ def classification_outputs(
     probabilities: ArrayLike,
     thresholds: ArrayLike,
     relevance: ArrayLike | None = None,
+    inside: ArrayLike | None = None,
     network_affine: ArrayLike | None = None,
     network_shape: Sequence[int] | None = None,
     input_affine: ArrayLike | None = None,
@@ -47,12 +48,13 @@ def classification_outputs(
         probabilities: `(L,)`, 0 to 1.
         thresholds: `(L,)`, 0 to 1; a label is positive from its threshold on (>=).
         relevance: `(L, T)`, any scale; left out of the outputs where None.
+        inside: `(T,)`, whether a triplet shows the scan; only such are listed. All by default.
         network_affine: `(4, 4)`, index on the network's grid (d, h, w, 1) to world mm; needed
             with ``relevance``, as are the next three.
         network_shape: `(D, H, W)`.
         input_affine: `(4, 4)`, input voxel index to world mm.
         input_shape: `(I, J, K)`.
-        num_top: Triplets listed per label, the most relevant first.
+        num_top: Triplets listed per label, the most relevant first; those in the scan only.
 
     Returns:
         `probabilities`, `findings` and, where given, `relevance`.
@@ -85,12 +87,15 @@ def classification_outputs(
         msg = f"relevance must have shape ({len(labels)}, T), got {push.shape}"
         raise ValueError(msg)
     places = [locate_triplet(t, *grids) for t in range(push.shape[1])]
+    shown = np.ones(len(places), bool) if inside is None else np.asarray(inside, bool)
+    shown = shown & [place["slices_voxel"] is not None for place in places]
     outputs["relevance"] = {
         label: {
             "per_triplet": _rounded(row),
             "top_triplets": [
                 {"index": int(t), "relevance": _rounded(row[t]), **places[t]}
-                for t in np.argsort(-row, kind="stable")[:num_top]
+                for t in np.argsort(np.where(shown, -row, np.inf), kind="stable")[:num_top]
+                if shown[t]
             ],
         }
         for label, row in zip(labels, push, strict=True)

@@ -29,8 +29,8 @@ class SaveClassificationd(Transform):
     """Write `result.json` and what belongs to it for one classified case.
 
     Reads `case`, `volume` (the stored scan), `image` `(1, 1, D, H, W)`, `read_preprocess_s` and
-    `pred`: `logits` `(1, L)`, `relevance` `(1, L, T)`, `attention` name to `(1, T, T)`,
-    `inference_s`.
+    `pred`: `logits` `(1, L)`, `relevance` `(1, L, T)`, `inside` `(1, T)`, `attention` name to
+    `(1, T, T)`, `inference_s`.
 
     Args:
         record: The run.
@@ -53,6 +53,7 @@ class SaveClassificationd(Transform):
             probabilities=probabilities,
             thresholds=list(card.thresholds.values()),
             relevance=relevance,
+            inside=pred["inside"][0].cpu().numpy() if "inside" in pred else None,
             network_affine=data["image"].affine,
             network_shape=data["image"].shape[-3:],
             input_affine=volume.affine,

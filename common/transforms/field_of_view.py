@@ -26,6 +26,7 @@ class CheckFieldOfViewd(MapTransform):
         size: D, H, W of the central crop that follows.
         above_hu: Voxels above it count.
         max_outside: Largest share of them outside, 0 to 1; with 1 nothing is refused.
+        any_body_part: Refuse nothing, as `CheckBodyPartd`; what would be refused is a warning.
         volume_key: Where the scan as stored is; a share above `WARN_ABOVE` becomes one of its
             warnings, which the result repeats.
         allow_missing_keys: Skip a key that is not there.
@@ -41,6 +42,7 @@ class CheckFieldOfViewd(MapTransform):
         size: Sequence[int],
         above_hu: float,
         max_outside: float,
+        any_body_part: bool = False,
         volume_key: str = "volume",
         allow_missing_keys: bool = False,
     ) -> None:
@@ -52,6 +54,7 @@ class CheckFieldOfViewd(MapTransform):
         self.size = tuple(size)
         self.above_hu = above_hu
         self.max_outside = max_outside
+        self.any_body_part = any_body_part
         self.volume_key = volume_key
 
     def share_outside(self, image: MetaTensor) -> float:
@@ -74,7 +77,7 @@ class CheckFieldOfViewd(MapTransform):
                 f"{n * mm:.0f}" for n, mm in zip(self.size, image.pixdim.tolist(), strict=True)
             )
             found = f"{share:.0%} of what is above {self.above_hu:g} HU lies outside"
-            if share > self.max_outside:
+            if share > self.max_outside and not self.any_body_part:
                 msg = (
                     f"image must fit into the {sides} mm that the network sees, got a scan of "
                     f"which {found}; check that it shows what the network is for, or raise "

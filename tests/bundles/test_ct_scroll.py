@@ -116,6 +116,36 @@ def test_device_can_be_named(run_bundle, quick, scans, tmp_path):
     assert result(tmp_path / "out", "one")["device"] == "cpu"
 
 
+def test_another_part_of_the_body_is_refused_until_told_otherwise(run_bundle, tmp_path):
+    write_collection(tmp_path / "heads", num=1, seed=0, region="head", spacing_mm=(4, 4, 6))
+    scan = ("--input", tmp_path / "heads", "--output_dir", tmp_path / "out", "--figures", "False")
+    ended = run_bundle("inference")(*scan)
+    assert "image must show a chest, got a body of" in ended.error
+    assert not list((tmp_path / "out").glob("*/result.json"))
+    ended = run_bundle("inference")(*scan, "--any_body_part", "True")
+    assert ended.code == 0, ended.err
+    (name,) = rows(tmp_path / "out")
+    written = result(tmp_path / "out", name)
+    assert "of which the scan seems to show nothing" in written["case"]["warnings"][0]
+    assert '"any_body_part": true' in json.dumps(written["settings"])
+    assert (
+        "image must show a chest" in run_bundle("inference")(*scan).error
+    )  # not taken as finished
+
+
+def test_a_short_scan_is_read_from_its_own_slices(run_bundle, shared, tmp_path):
+    scan = shared / "failing_inputs" / "real" / "example_ct_sm.nii.gz"
+    out = tmp_path / "out"
+    ended = run_bundle("inference")("--input", scan, "--output_dir", out, "--figures", "False")
+    assert ended.code == 0, ended.err
+    written = result(out, "example_ct_sm")
+    assert "seems to show not all" in written["case"]["warnings"][0]
+    for row in written["outputs"]["relevance"].values():
+        assert sum(row["per_triplet"]) == pytest.approx(0, abs=1e-3)
+        assert sum(value != 0 for value in row["per_triplet"]) == 10  # 90 mm in triplets of 9
+        assert all(0 <= top["slices_voxel"][0] <= 29 for top in row["top_triplets"])
+
+
 def test_evaluation_scores_phantoms(run_bundle, quick, tmp_path):
     ended = run_bundle("inference", "evaluate")(*quick, "--num_test", 4, "--num_bootstrap", 20)
     assert ended.code == 0, ended.err

@@ -104,6 +104,23 @@ def test_relevance_is_what_scans_of_one_triplet_give(network):
 
 
 @torch.no_grad()
+def test_padding_takes_no_part_in_relevance(network, scan):
+    padded = ScrollInferer(precision="fp32")(scan, network)
+    cropped = ScrollInferer(precision="fp32")(scan[:, :, :21], network)
+    assert padded["inside"].tolist() == [[True] * 7 + [False] * 3]
+    assert largest(padded["relevance"][..., :7], cropped["relevance"]) < 1e-5
+    assert largest(padded["relevance"][..., :7].sum(dim=2), 0) < 1e-4
+    assert not padded["relevance"][..., 7:].any()
+
+
+@torch.no_grad()
+def test_a_scan_of_nothing_has_no_relevance(network):
+    answer = ScrollInferer()(torch.full((1, 1, 6, 64, 64), -0.449), network)
+    assert not answer["inside"].any()
+    assert not answer["relevance"].any()
+
+
+@torch.no_grad()
 def test_relevance_finds_a_planted_triplet(network):
     features = 0.01 * torch.sin(torch.arange(10 * 32) * 0.7).reshape(1, 10, 32)
     features[0, 6] += 5.0

@@ -73,6 +73,22 @@ def test_the_most_relevant_triplets_come_first() -> None:
     assert [top["index"] for top in outputs["relevance"]["a"]["top_triplets"]] == [1, 0]
 
 
+def test_triplets_in_the_padding_are_not_listed_however_relevant() -> None:
+    outputs = classification_outputs(
+        labels=["a"],
+        probabilities=[0.5],
+        thresholds=[0.5],
+        relevance=[[3.0, -1.0, 2.0, 0.5]],
+        inside=[False, True, True, True],  # the last lies beyond the scan's nine slices
+        network_affine=NETWORK_AFFINE,
+        network_shape=(12, 4, 4),
+        input_affine=lps(1.5, 0.0),
+        input_shape=(4, 4, 9),
+    )
+    tops = outputs["relevance"]["a"]["top_triplets"]
+    assert [(top["index"], top["slices_voxel"]) for top in tops] == [(2, [6, 8]), (1, [3, 5])]
+
+
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [

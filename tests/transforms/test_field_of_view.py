@@ -22,8 +22,8 @@ def scan(length):
     }
 
 
-def check(max_outside=0.5, size=(4, 4, 4)):
-    return CheckFieldOfViewd("image", size=size, above_hu=0, max_outside=max_outside)
+def check(max_outside=0.5, size=(4, 4, 4), **options):
+    return CheckFieldOfViewd("image", size=size, above_hu=0, max_outside=max_outside, **options)
 
 
 def test_what_fits_passes_as_it_is():
@@ -44,6 +44,11 @@ def test_more_than_allowed_is_refused_by_name():
     with pytest.raises(InputError, match=r"into the 20 x 8 x 8 mm .* 60% of what is above 0 HU"):
         check()(scan(10))
     assert "60%" in check(max_outside=1)(scan(10))["volume"].facts["warnings"][1]
+
+
+def test_any_body_part_is_noted_and_not_refused():
+    found = check(any_body_part=True)(scan(10))["volume"]
+    assert "60%" in found.facts["warnings"][1]
 
 
 def test_a_scan_of_air_has_nothing_outside():
