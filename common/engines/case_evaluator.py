@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ from tqdm import tqdm
 
 from ..case import Case, CaseList
 from ..errors import InputError, OutputError
+from ..naming import shown
 from ..parallel import gather, is_first_process, own_share, wait_for_others
 from ..results.rejections import write_rejections
 from ..results.run_record import RunRecord
 from ..results.schema import RESULT_NAME
 from ..results.settings import settings_of
-from ..results.summary import write_summary
+from ..results.summary import SUMMARY_NAME, write_summary
 from .case_loader import CaseLoader
 
 LONGEST_CASE_S = 6 * 3600.0  # a process that works on one case for longer is taken for hung
+MOST_TOLD = 20  # failures named in the last line; all stand in the summary
 logger = logging.getLogger("common.cases")
 
 
@@ -212,11 +214,11 @@ class CaseEvaluator(SupervisedEvaluator):
             damaged = self._write_tables([account for account, _ in accounts])
         wait_for_others()  # whoever raises now takes nobody along who still writes
         if is_first_process():
-            failed = {k: v for a, _ in accounts for k, v in {**a.failures, **a.refused}.items()}
-            self._raise(failed | damaged, [name for _, lost in accounts for name in lost])
+            failed = [each for a, _ in accounts for each in {**a.failures, **a.refused}.items()]
+            self._raise(failed + damaged, [name for _, lost in accounts for name in lost])
 
-    def _write_tables(self, accounts: Sequence[Account]) -> dict[str, str]:
-        """`rejected.csv`, `summary.csv` and the merged file; gives the damaged files' reasons."""
+    def _write_tables(self, accounts: Sequence[Account]) -> list[tuple[str, str]]:
+        """`rejected.csv`, `summary.csv` and the merged file; gives damaged files with reasons."""
         record, cases = self.record, self.dataset.data
         refused = {name: why for account in accounts for name, why in account.refused.items()}
         rejected = cases.rejected if isinstance(cases, CaseList) else []
@@ -226,19 +228,25 @@ class CaseEvaluator(SupervisedEvaluator):
             if self.merge is not None and any(record.output_dir.glob(f"*/{RESULT_NAME}")):
                 self.merge(record.output_dir)
         logger.info("Results: %s", summary)
-        return {Path(each.path).name: each.reason for each in rejected if each.damaged}
+        damaged = [each for each in rejected if each.damaged]
+        return [(each.case_id or Path(each.path).name, each.reason) for each in damaged]
 
-    def _raise(self, failures: Mapping[str, str], lost: Sequence[str]) -> None:
+    def _raise(self, failures: Sequence[tuple[str, str]], lost: Sequence[str]) -> None:
         problems = []
         if failures:
-            listed = "; ".join(f"{case}: {why}" for case, why in failures.items())
+            listed = "; ".join(f"{case}: {why}" for case, why in failures[:MOST_TOLD])
+            if len(failures) > MOST_TOLD:
+                listed += f"; and {len(failures) - MOST_TOLD} more, see {SUMMARY_NAME}"
             total = len(self.dataset.data) + sum(
                 each.damaged for each in getattr(self.dataset.data, "rejected", ())
             )
-            problems.append(f"{len(failures)} of {total} cases failed: {listed}")
+            problems.append(shown(f"{len(failures)} of {total} cases failed: {listed}"))
         if lost:
+            named = ", ".join(lost[:MOST_TOLD]) + f" and {len(lost) - MOST_TOLD} more" * (
+                len(lost) > MOST_TOLD
+            )
             problems.append(
-                f"every case must end as finished or failed, got neither for {', '.join(lost)}; "
+                f"every case must end as finished or failed, got neither for {named}; "
                 f"look whether {self.record.output_dir} was changed meanwhile, and run again"
             )
         if problems:

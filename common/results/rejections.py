@@ -90,6 +90,8 @@ def _longer(rejection: Rejection) -> list[str]:
 
     A damaged scan has the name that it will have as a case once it is mended.
     """
+    if rejection.case_id:
+        return [rejection.case_id]
     path = Path(rejection.path)
     if rejection.damaged:
         path = Path(rejection.path.removesuffix(".gz")).with_suffix("")

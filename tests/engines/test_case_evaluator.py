@@ -215,6 +215,18 @@ def test_damaged_files_that_were_left_out_fail_the_run(evaluate):
     assert evaluate.done == ["a"]
 
 
+def test_damaged_files_of_one_name_count_each(evaluate):
+    damaged = [Rejection(f"{folder}/b.nii.gz", "truncated", damaged=True) for folder in "xy"]
+    with pytest.raises(InputError, match=r"2 of 3 cases failed: b\.nii\.gz: .*; b\.nii\.gz: "):
+        evaluate(CaseList(cases("a"), damaged))
+
+
+def test_of_many_failures_the_first_are_told(evaluate):
+    many = [f"unlucky{number}" for number in range(30)]
+    with pytest.raises(InputError, match=r"30 of 30 .*unlucky19: .*; and 10 more, see summary.csv"):
+        evaluate(cases(*many))
+
+
 def test_files_of_another_kind_do_not_fail_the_run(evaluate):
     evaluate(CaseList(cases("a"), [Rejection("x/mask.nii.gz", "a mask")]))
     assert evaluate.done == ["a"]
