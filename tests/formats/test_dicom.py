@@ -291,3 +291,10 @@ def test_real_series_have_the_places_their_headers_state(shared: Path):
     jpeg2000 = read_dicom(sorted((shared / "data/ct/abdomen_dicom_jpeg2000").iterdir()))
     assert jpeg2000.spacing_mm == (0.9765625, 0.9765625, 2.0)
     assert jpeg2000.hounsfield().max() == 1839  # as SimpleITK reads it
+
+
+def test_a_series_beyond_the_bound_is_refused_before_it_is_stacked(tmp_path: Path):
+    files = write_series(tmp_path, slab())
+    read_dicom(files, max_gb=4 * 32 * 32 * 2e-9)
+    with pytest.raises(InputError, match=r"must take at most 8e-06 GB of memory, got 8\.19e-06 GB"):
+        read_dicom(files, max_gb=8e-6)
