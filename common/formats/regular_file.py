@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
-import stat
 from pathlib import Path
 
 from ..errors import InputError
+from ..files import why_not_regular
+from ..naming import shown
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -16,8 +17,8 @@ def open_regular(path: Path) -> io.BufferedReader:
         InputError: If it is a pipe, a socket or a device, or a link to one.
         OSError: If it cannot be opened.
     """
-    mode = path.stat().st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-        msg = f"{path} must be a file, got a pipe or a device; copy its content into a file"
+    other = why_not_regular(path)
+    if other not in ("", "a folder"):
+        msg = f"{shown(path)} must be a file, got {other}; copy its content into a file"
         raise InputError(msg)
     return path.open("rb")
