@@ -139,7 +139,7 @@ def test_training_leaves_weights_that_inference_takes(
     card = read_card(tmp_path / "run" / "model.json")
     assert card.is_synthetic
     assert set(card.content["thresholds"]) == {"Abnormal"}
-    kept = [torch.load(path) for path in (tmp_path / "run" / "cache").glob("*/*.pt")]
+    kept = [torch.load(path)["item"] for path in (tmp_path / "run" / "cache").glob("*/*.pt")]
     assert len(kept) == 8
     assert sum(case["image"].shape == (1, 16, 24, 24) for case in kept) >= 4  # before windows
     scan = next((heads / "scans").glob("*.nii.gz"))

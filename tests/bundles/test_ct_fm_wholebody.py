@@ -246,7 +246,7 @@ def test_training_writes_weights_that_run(
 
 def test_training_keeps_what_no_chance_is_in(run_bundle, quick_segmenter_training, tmp_path):
     assert run_bundle("inference", "train", configs=CONFIGS)(*quick_segmenter_training).code == 0
-    kept = [torch.load(path) for path in (tmp_path / "run" / "cache").glob("*/*.pt")]
+    kept = [torch.load(path)["item"] for path in (tmp_path / "run" / "cache").glob("*/*.pt")]
     assert len(kept) == 3
     assert all(torch.is_tensor(case["image"]) and "case_id" not in case for case in kept)
     assert sum("centre_cls_indices" in case for case in kept) == 2  # validation needs none
