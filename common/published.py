@@ -158,7 +158,7 @@ def install_weights(
     notes = load_state(network, state, key_map=key_map, source=f"checkpoint {checkpoint}")
     content = dict(card.content)
     if layout != source.layout:
-        content = _of_another_network(content, checkpoint, part=layout)
+        content = _of_another_network(content, checkpoint)
     if thresholds is not None:
         content["thresholds"] = _thresholds(thresholds, card.labels)
     origin = origin or {"file": checkpoint.name, "sha256": file_sha256(checkpoint)}
@@ -179,19 +179,19 @@ def _layout(
     return published
 
 
-def _of_another_network(content: dict[str, Any], checkpoint: Path, *, part: str) -> dict[str, Any]:
+def _of_another_network(content: dict[str, Any], checkpoint: Path) -> dict[str, Any]:
     """The card of weights that are part of a network which was trained for something else."""
     logger.warning(
-        "%s is no published checkpoint of %s but a network around one: its %s is taken. What that "
-        "was trained on since is not known, and its card says so.",
-        checkpoint, content["bundle"], part,
+        "%s is no published checkpoint of %s but a network around one: that part of it is taken. "
+        "What it was trained on since is not known, and its card says so.",
+        checkpoint, content["bundle"],
     )  # fmt: skip
     kept = {key: value for key, value in content.items() if key != "score"}
     return {
         **kept,
-        "name": f"{content['bundle']}: the {part} of {checkpoint.name}, not as published",
-        "training": {"data": f"not known: {checkpoint.name} holds more than an {part}"},
-        "source": f"{part} of {checkpoint.name}",
+        "name": f"{content['bundle']}: part of {checkpoint.name}, not as published",
+        "training": {"data": f"not known: {checkpoint.name} holds a network around this one"},
+        "source": f"part of {checkpoint.name}",
         "licence": "that of the checkpoint",
     }
 

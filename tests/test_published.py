@@ -272,7 +272,7 @@ def test_a_segmenters_encoder_is_taken_and_its_card_does_not_call_it_published(
     state = {prefix + key: value for key, value in segmenter.state_dict().items()}
     (tmp_path / "body.pt").write_bytes(saved(state))
     card = install_weights(encoder_root, tmp_path / "body.pt")
-    assert card.name == "ct_fm_encoder: the encoder of body.pt, not as published"
+    assert card.name == "ct_fm_encoder: part of body.pt, not as published"
     assert "not known" in card.content["training"]["data"]
     assert "score" not in card.content
     assert card.content["origin"]["left_out"].keys() == {"up_layers"}
