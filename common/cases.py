@@ -17,7 +17,8 @@ from .naming import shown
 from .phantom.export import write_phantom_case
 from .phantom.patient import SEED_RANGES
 from .scan_search import Finds, scans_of
-from .tables.case_list import ListOptions, Missing, cases_from_list, is_list
+from .tables.case_list import cases_from_list, is_list
+from .tables.list_options import ListOptions, Missing
 
 __all__ = ["Case", "CaseList", "Rejection", "find_cases"]
 

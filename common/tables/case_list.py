@@ -11,11 +11,9 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 from ..case import Case, CaseList, Rejection
 from ..case_names import CaseNames, bare_name
@@ -36,6 +34,7 @@ from .ct_rate import (
     report_of,
     volume_path,
 )
+from .list_options import ListOptions
 from .rad_chestct import ID_COLUMN, read_affines, read_shared_labels
 
 LIST_SUFFIXES = (".csv", ".tsv", ".json")
@@ -44,48 +43,7 @@ RAD_CHESTCT_FOLDERS = ("", "trn", "val", "tst", "train", "valid", "test")
 CASE_KEYS = ("case_id", "patient_id", "report", "format", "files", "frames", "affine", "rescale")
 TEXT_KEYS = ("case_id", "patient_id", "report")
 SECTIONS = ("training", "validation", "testing", "train", "val", "valid", "test")
-Missing = Literal["fail", "leave_out"]
 Entry = tuple[str, dict[str, Any]]  # where in its list a row stands, and what it says
-
-
-@dataclass(frozen=True)
-class ListOptions:
-    """What goes with a list; see `find_cases`."""
-
-    data_dir: str | os.PathLike[str] | None = None
-    reports: str | os.PathLike[str] | None = None
-    metadata: str | os.PathLike[str] | None = None
-    exclude: str | os.PathLike[str] | None = None
-    fibrotic_sequela: str = "scarring"
-    medical_material: str = "catheter_or_port"
-    missing: Missing = "fail"
-    series: str | int = "ask"
-
-    def __post_init__(self) -> None:
-        """Refuse empty paths: an option is left out or says something."""
-        for name in ("data_dir", "reports", "metadata", "exclude"):
-            self.path(name)
-        if self.missing not in ("fail", "leave_out"):
-            msg = f"missing must be fail or leave_out, got {self.missing!r}; choose one of them"
-            raise InputError(msg)
-
-    def path(self, name: str) -> Path | None:
-        """One of the options that are paths; None where it was left out."""
-        value = getattr(self, name)
-        return None if value is None else given_path(value, name=name)
-
-    def folder(self, path: Path) -> Path:
-        """Where the volumes of the list `path` lie."""
-        folder = self.path("data_dir") or path.parent
-        if not folder.is_dir():
-            msg = f"data_dir must be a folder, got {shown(folder)}; give the folder of the volumes"
-            raise InputError(msg)
-        return folder
-
-    def absent(self, path: str | Path, case_id: str, folder: Path) -> Rejection:
-        """What a row becomes whose volume is not there."""
-        reason = f"listed, but no such volume below {folder}; correct the list or set data_dir"
-        return Rejection(str(path), reason, damaged=self.missing == "fail", case_id=case_id)
 
 
 def is_list(path: Path) -> bool:
