@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from .naming import shown
 
@@ -26,6 +26,7 @@ class Case(TypedDict):
         patient_id: Who was scanned; cases of one patient never part in a split.
         label: One number per class, 0 or 1 (NaN unknown), where truth is known.
         report: The report's text, where known.
+        drawn: Seed and region of a synthetic patient whose file is made once it is needed.
     """
 
     case_id: str
@@ -39,6 +40,7 @@ class Case(TypedDict):
     patient_id: NotRequired[str]
     label: NotRequired[list[float]]
     report: NotRequired[str]
+    drawn: NotRequired[dict[str, Any]]
 
 
 @dataclass(frozen=True)

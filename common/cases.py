@@ -14,7 +14,7 @@ from .case_names import CaseNames
 from .errors import InputError
 from .files import given_path
 from .naming import shown
-from .phantom.export import write_phantom_case
+from .phantom.export import phantom_case
 from .phantom.patient import SEED_RANGES
 from .scan_search import Finds, scans_of
 from .tables.case_list import cases_from_list, is_list
@@ -44,10 +44,10 @@ def find_cases(
     """Turn what the user points at into cases.
 
     Args:
-        input: `phantom`, a synthetic patient that is written to `phantom_dir` first; a NIfTI, NRRD
-            or NPZ file; a folder that holds DICOM series, such files, or both, at any depth; a CSV
-            or JSON list; or a list of paths. A list of ready cases is kept. A scan that a list of
-            paths reaches twice is one case.
+        input: `phantom`, a synthetic patient that is drawn into `phantom_dir` once it is read; a
+            NIfTI, NRRD or NPZ file; a folder that holds DICOM series, such files, or both, at any
+            depth; a CSV or JSON list; or a list of paths. A list of ready cases is kept. A scan
+            that a list of paths reaches twice is one case.
         series: For DICOM: `ask`, `all`, `best` (one of each study), a series number,
             `<number>/<part>` where one series holds several acquisitions, or a series UID.
         data_dir: For lists: where the volumes lie; the list's own folder by default.
@@ -85,9 +85,7 @@ def find_cases(
     )
     if isinstance(input, str) and input == "phantom":
         folder = given_path(phantom_dir, name="phantom_dir")
-        path = write_phantom_case(folder, SEED_RANGES["example"][0], region=phantom_region)
-        name = path.name.removesuffix(".nii.gz")
-        cases = CaseList([Case(case_id=name, image=str(path), format="nifti")])
+        cases = CaseList([phantom_case(folder, SEED_RANGES["example"][0], region=phantom_region)])
     elif isinstance(input, list | tuple):
         cases = _from_paths(input, options)
     else:

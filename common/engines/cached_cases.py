@@ -19,7 +19,7 @@ from ..case import Case
 from ..errors import InputError
 from ..results.atomic import PARTIAL
 from ..results.tensor_file import write_tensors
-from ..transforms.caching import code_stamp, digest, file_stamps, settings_of
+from ..transforms.caching import code_stamp, digest, file_stamps, identity_of
 from .case_evaluator import reason_of
 
 logger = logging.getLogger("common.training")
@@ -53,17 +53,14 @@ class CachedCases(PersistentDataset):
         *,
         cache_dir: str | Path,
     ) -> None:
-        try:
-            super().__init__(
-                data=list(data),
-                transform=Compose(transform).flatten(),
-                cache_dir=cache_dir,
-                hash_func=_as_name,
-                hash_transform=_as_name,
-            )
-        except OSError as error:
-            msg = f"cache_dir must be a place that can be written, got {error}; choose another"
-            raise UnwritableCacheError(msg) from error
+        super().__init__(
+            data=list(data),
+            transform=Compose(transform).flatten(),
+            cache_dir=None,  # MONAI would make it now, and nothing may be read yet
+            hash_func=_as_name,
+            hash_transform=_as_name,
+        )
+        self.cache_dir = Path(cache_dir)
         for partial in Path(cache_dir).glob(f"{PARTIAL}*"):
             _remove_if_left(partial)
 
@@ -117,7 +114,7 @@ def naming(case: Case) -> Iterator[None]:
 
 
 def _as_name(value: Any) -> bytes:
-    return digest(settings_of(value))[:32].encode()
+    return digest(identity_of(value))[:32].encode()
 
 
 def _read(entry: Path) -> dict[str, Any] | None:

@@ -18,6 +18,7 @@ from ..case import Case, CaseList
 from ..errors import InputError, OutputError
 from ..naming import shown
 from ..parallel import gather, is_first_process, own_share, wait_for_others
+from ..phantom.export import draw
 from ..results.rejections import write_rejections
 from ..results.run_record import RunRecord
 from ..results.schema import RESULT_NAME
@@ -123,6 +124,10 @@ class CaseEvaluator(SupervisedEvaluator):
         """Run all cases, then write `summary.csv` once for all processes."""
         self.account = Account()
         self.record.open()
+        if is_first_process():
+            for case in self.dataset.data:
+                draw(case)
+        wait_for_others()
         own = own_share(self.dataset.data)
         todo = [case for case in own if not self._was_finished(case)]
         self._say_what_is_skipped()

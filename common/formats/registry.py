@@ -10,6 +10,7 @@ from ..files import why_not_regular
 from ..memory import AUTO
 from ..naming import shown
 from ..phantom.cases import read_phantom
+from ..phantom.export import draw
 from ..volume import Volume
 from .dicom import read_dicom
 from .nifti import read_nifti
@@ -48,6 +49,7 @@ def read_volume(case: Case, *, max_gb: float | str = AUTO) -> Volume:
     path = Path(case["image"])
     name = shown(path)
     try:
+        draw(case)
         _check_regular(case)
         return _read(case, path, max_gb)
     except FileNotFoundError as error:

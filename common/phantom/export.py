@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 from isal import igzip
 
+from ..case import Case
 from ..errors import InputError
 from ..results.atomic import json_text, replacing, write_bytes, write_text
 from ..tables.ct_rate import CT_RATE_LABELS
@@ -21,6 +22,7 @@ from ..volume import Volume
 from .dicom_series import write_dicom
 from .head import HeadPhantom
 from .make import AnyPhantom, make_phantom
+from .patient import REGIONS
 from .report import technique
 
 FORMATS = ("nifti", "dicom", "both")
@@ -57,7 +59,7 @@ def write_phantom_case(
     Raises:
         InputError: If the folder cannot be written, or a label is unknown.
     """
-    name = f"phantom_{seed}" if region == "chest" else f"phantom_{region}_{seed}"
+    name = _case_name(seed, region)
     volume_path = Path(folder) / f"{name}.nii.gz"
     truth_path = Path(folder) / f"{name}.truth.json"
     if not (volume_path.is_file() and truth_path.is_file()):
@@ -65,6 +67,35 @@ def write_phantom_case(
         write_text(truth_path, json_text(truth(phantom)))
         write_nifti(phantom.volume, volume_path)
     return volume_path
+
+
+def phantom_case(folder: str | Path, seed: int, *, region: str = "chest") -> Case:
+    """The case of a phantom that `draw` writes; nothing is written yet.
+
+    Raises:
+        InputError: If there is no such region.
+    """
+    if region not in REGIONS:
+        msg = f"region must be one of {', '.join(REGIONS)}, got {region}; use one of them"
+        raise InputError(msg)
+    name = _case_name(seed, region)
+    path = Path(folder) / f"{name}.nii.gz"
+    drawn = {"seed": seed, "region": region}
+    return Case(case_id=name, image=str(path), format="nifti", drawn=drawn)
+
+
+def draw(case: Case) -> None:
+    """Write the phantom that a case of `phantom_case` stands for; any other is left alone.
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    if "drawn" in case:
+        write_phantom_case(Path(case["image"]).parent, **case["drawn"])
+
+
+def _case_name(seed: int, region: str) -> str:
+    return f"phantom_{seed}" if region == "chest" else f"phantom_{region}_{seed}"
 
 
 def truth(phantom: AnyPhantom) -> dict[str, Any]:

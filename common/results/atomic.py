@@ -145,14 +145,14 @@ def plain(value: object, where: str = "value") -> Any:
     """
     if isinstance(value, np.generic | np.ndarray):
         value = value.tolist()
-    if value is None or isinstance(value, bool | int):
+    if value is None or isinstance(value, str | bool | int):
         return value
-    if isinstance(value, str | Path):  # a path may hold bytes that are no text
-        return str(value).encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, Path):
+        return str(value)
     if isinstance(value, float):
         return _finite(value, where)
     if isinstance(value, Mapping):
-        return {plain(str(key)): plain(inner, f"{where}.{key}") for key, inner in value.items()}
+        return {str(key): plain(inner, f"{where}.{key}") for key, inner in value.items()}
     if isinstance(value, Sequence):
         return [plain(inner, f"{where}[{index}]") for index, inner in enumerate(value)]
     msg = f"{where} must be a value that JSON can hold, got {type(value).__name__}"
@@ -216,7 +216,8 @@ def remove_partials(folder: str | Path, *, everybodys: bool = False) -> None:
 
 
 def _is_left_over(partial: Path) -> bool:
-    host, process = partial.name.removeprefix(PARTIAL).split("-")[:2]
+    host, _, rest = partial.name.removeprefix(PARTIAL).partition("-")
+    process = rest.partition("-")[0]
     if host == _host() and process.isdecimal():
         return not _lives(int(process))
     with suppress(OSError):

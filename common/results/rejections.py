@@ -11,7 +11,7 @@ from ..case import Case, Rejection
 from ..errors import InputError
 from ..naming import unique_names
 from ..tables.csv_table import harmless, read_table
-from .atomic import plain, write_text
+from .atomic import write_text
 from .case_result import source_of
 
 REJECTED_NAME = "rejected.csv"
@@ -56,9 +56,9 @@ def write_rejections(
             reason = refused[case["case_id"]]
             row = {"case_id": case["case_id"], "status": "failed", "reason": reason}
             rows.append({**row, "path": source_of(case)})
-    met = {harmless(plain(row["path"])) for row in rows}
+    met = {_cell(row["path"]) for row in rows}
     met |= {
-        harmless(plain(str(path)))
+        _cell(str(path))
         for case in cases
         for path in (case["image"], *case.get("files", ()))
     }
@@ -69,7 +69,7 @@ def write_rejections(
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
-    table.writerows({key: harmless(plain(row[key])) for key in COLUMNS} for row in rows)
+    table.writerows({key: _cell(row[key]) for key in COLUMNS} for row in rows)
     write_text(path, text.getvalue())
     return path
 
@@ -83,6 +83,11 @@ def read_rejections(output_dir: Path) -> list[dict[str, str]]:
         return read_table(path, columns=COLUMNS)
     except InputError:  # a header alone, or a table that was spoiled
         return []
+
+
+def _cell(text: str) -> str:
+    """A text as the table holds it: no formula, and no bytes that are no text."""
+    return str(harmless(text.encode("utf-8", "backslashreplace").decode("utf-8")))
 
 
 def _longer(rejection: Rejection) -> list[str]:

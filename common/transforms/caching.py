@@ -60,7 +60,7 @@ def code_stamp() -> str:
     return found.hexdigest()
 
 
-def settings_of(value: Any) -> Any:
+def identity_of(value: Any) -> Any:
     """What a transform was made with, as JSON: its class and its public attributes, at any depth.
 
     Args:
@@ -70,17 +70,17 @@ def settings_of(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Mapping):
-        return {str(key): settings_of(inner) for key, inner in value.items()}
+        return {str(key): identity_of(inner) for key, inner in value.items()}
     if isinstance(value, Set):
         return sorted(map(str, value))
     if isinstance(value, Sequence):
-        return [settings_of(inner) for inner in value]
+        return [identity_of(inner) for inner in value]
     if isinstance(value, FunctionType | MethodType | partial):
-        return _settings_of_function(value)
-    return _settings_of_object(value)
+        return _identity_of_function(value)
+    return _identity_of_object(value)
 
 
-def _settings_of_object(value: Any) -> Any:
+def _identity_of_object(value: Any) -> Any:
     if isinstance(value, Tensor):
         value = value.detach().cpu().numpy()
     if isinstance(value, np.ndarray):
@@ -90,22 +90,22 @@ def _settings_of_object(value: Any) -> Any:
         return str(type(value)) if " at 0x" in text else text
     held = value.state_dict() if isinstance(value, nn.Module) else vars(value)
     public = {key: inner for key, inner in held.items() if not key.startswith("_")}
-    return [str(type(value)), settings_of(public)]
+    return [str(type(value)), identity_of(public)]
 
 
-def _settings_of_function(function: Any) -> Any:
+def _identity_of_function(function: Any) -> Any:
     if isinstance(function, partial):
-        return [settings_of(each) for each in (function.func, function.args, function.keywords)]
+        return [identity_of(each) for each in (function.func, function.args, function.keywords)]
     if isinstance(function, MethodType):
-        return [settings_of(function.__func__), settings_of(function.__self__)]
+        return [identity_of(function.__func__), identity_of(function.__self__)]
     held = [cell.cell_contents for cell in function.__closure__ or ()]
-    code = _settings_of_code(function.__code__)
-    return [function.__qualname__, code, settings_of([held, function.__defaults__])]
+    code = _identity_of_code(function.__code__)
+    return [function.__qualname__, code, identity_of([held, function.__defaults__])]
 
 
-def _settings_of_code(code: CodeType) -> list[Any]:
+def _identity_of_code(code: CodeType) -> list[Any]:
     inner = [
-        _settings_of_code(each) if isinstance(each, CodeType) else repr(each)
+        _identity_of_code(each) if isinstance(each, CodeType) else repr(each)
         for each in code.co_consts
     ]
     return [code.co_code.hex(), list(code.co_names), inner]

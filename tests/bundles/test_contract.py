@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.bundle_checks import CHECKS, check_bundle
 from common.catalog import list_bundles
@@ -76,6 +76,19 @@ def test_folder_metadata_and_cards_give_one_name(bundle):
     for path in (bundle / "models").glob("*.json"):
         if path.name != "key_map.json":
             assert json.loads(path.read_text())["bundle"] == bundle.name
+
+
+@pytest.mark.parametrize("kind", ["infer", "train"])
+def test_looking_at_a_bundle_writes_nothing(bundle, kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names = {"infer": ["inference"], "train": ["inference", "train"]}[kind]
+    files = [str(bundle / "configs" / f"{name}.json") for name in names]
+    workflow = ConfigWorkflow(
+        files, workflow_type=kind, bundle_root=str(bundle), logging_file=False
+    )
+    workflow.initialize()
+    assert workflow.check_properties() == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_model_zoo_would_take_it(bundle, tmp_path):

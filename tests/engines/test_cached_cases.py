@@ -142,12 +142,17 @@ def test_a_full_disk_ends_the_run_in_one_line_and_leaves_nothing(case, dataset, 
 
 def test_a_folder_that_cannot_be_made_is_an_error(case, dataset, tmp_path):
     (tmp_path / "run").write_text("a file")
-    with pytest.raises(InputError, match="cache_dir must be a place that can be written, got"):
-        dataset(case, Read())
+    with pytest.raises(InputError, match=r"must be a place that can be written, got .*run"):
+        dataset(case, Read())[0]
+
+
+def test_nothing_is_made_before_a_case_is_read(case, dataset, tmp_path):
+    dataset(case, Read())
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_a_killed_run_left_is_removed_and_what_another_writes_is_not(case, dataset, tmp_path):
-    dataset(case, Read())
+    dataset(case, Read())[0]
     old, new = (tmp_path / "run" / "cache" / f".partial-{name}" for name in ("old", "new"))
     for partial in (old, new):
         partial.write_bytes(b"half")

@@ -9,7 +9,7 @@ import torch
 from monai.transforms import Compose, Lambdad, ScaleIntensityRanged, SpatialPadd
 
 from common.transforms import caching
-from common.transforms.caching import cache_folder, code_stamp, digest, file_stamps, settings_of
+from common.transforms.caching import cache_folder, code_stamp, digest, file_stamps, identity_of
 
 
 def test_the_same_settings_share_a_folder_and_others_do_not(tmp_path):
@@ -87,24 +87,24 @@ def power(image, exponent):
     ],
 )
 def test_settings_at_any_depth_count(first, other):
-    assert digest(settings_of(Compose(first))) != digest(settings_of(Compose(other)))
-    assert digest(settings_of(first)) == digest(settings_of(first))
+    assert digest(identity_of(Compose(first))) != digest(identity_of(Compose(other)))
+    assert digest(identity_of(first)) == digest(identity_of(first))
 
 
 def test_what_a_function_closes_over_counts():
     def adding(number):
         return lambda image: image + number
 
-    assert settings_of(adding(1)) == settings_of(adding(1))
-    assert settings_of(adding(1)) != settings_of(adding(2))
+    assert identity_of(adding(1)) == identity_of(adding(1))
+    assert identity_of(adding(1)) != identity_of(adding(2))
 
 
 def test_a_network_counts_by_its_weights():
     torch.manual_seed(0)
     first, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
-    assert settings_of(first) != settings_of(other)
+    assert identity_of(first) != identity_of(other)
     other.load_state_dict(first.state_dict())
-    assert settings_of(first) == settings_of(other)
+    assert identity_of(first) == identity_of(other)
 
 
 def test_a_place_in_memory_does_not_count():
@@ -112,7 +112,7 @@ def test_a_place_in_memory_does_not_count():
         __slots__ = ()
 
     assert " at 0x" in str(Handle())
-    assert settings_of(Handle()) == settings_of(Handle())
+    assert identity_of(Handle()) == identity_of(Handle())
 
 
 def test_the_code_counts(tmp_path, monkeypatch):
