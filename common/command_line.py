@@ -98,7 +98,7 @@ def say_in_one_line(
         return
     link: BaseException | None = error
     while link is not None and not isinstance(link, InputError):
-        link = link.__cause__ or link.__context__
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     if link is None:
         traceback.print_exception(kind, error, trace)
     else:

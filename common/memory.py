@@ -38,13 +38,14 @@ def memory_bound_gb(max_gb: float | str) -> float:
 
     Args:
         max_gb: In units of 10**9 bytes, or `auto`: a third of the memory that this machine or
-            container has, at most 16.
+            container has, shared among the processes that torchrun started here, at most 16.
 
     Raises:
         InputError: If it is neither.
     """
     if max_gb == AUTO:
-        return min(_machine_bytes() / GB / AUTO_SHARE, AUTO_MOST_GB)
+        processes = max(int(os.environ.get("LOCAL_WORLD_SIZE") or 1), 1)  # torchrun's, here
+        return min(_machine_bytes() / GB / AUTO_SHARE / processes, AUTO_MOST_GB)
     if not isinstance(max_gb, int | float) or isinstance(max_gb, bool) or not max_gb > 0:
         msg = f"max_gb must be a number above 0 or 'auto', got {max_gb}; 'auto' fits most machines"
         raise InputError(msg)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence, Sized
 from datetime import timedelta
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import ignite.distributed as idist
 import torch
@@ -153,8 +153,16 @@ def _late(store: Store, place: str, rank: int, size: int, patience: timedelta) -
     try:
         store.wait([f"{place}/{other}" for other in range(size)], patience)
     except RuntimeError:  # torch's DistStoreError
-        return [other for other in range(size) if not store.check([f"{place}/{other}"])]
+        return _not_there(store, place, size)
     return []
+
+
+def _not_there(store: Store, place: str, size: int) -> list[int]:
+    try:
+        return [other for other in range(size) if not store.check([f"{place}/{other}"])]
+    except RuntimeError as error:  # the first process holds the store
+        found = "got no answer of process 0, which has ended"
+        raise _not_together(found) from error
 
 
 def leave_processes() -> None:
@@ -196,6 +204,15 @@ def gather(value: Item) -> list[Item]:
     found: list[Any] = [None] * torch.distributed.get_world_size()
     torch.distributed.all_gather_object(found, value)
     return found
+
+
+def from_first(value: Item) -> Item:
+    """What the first process has, in all of them."""
+    if not torch.distributed.is_initialized():
+        return value
+    found: list[Any] = [value]
+    torch.distributed.broadcast_object_list(found, src=0)
+    return cast(Item, found[0])
 
 
 def share_buffers(network: nn.Module) -> None:

@@ -148,23 +148,8 @@ def _look_at(volumes: list[Path], names: CaseNames) -> Finds:
 
 
 def series_among(files: list[Path]) -> tuple[list[Series], list[Rejection]]:
-    """Series and rejections; headers that throw what nobody foresaw cost their folder alone."""
-    try:
-        return find_series(told(files, what="DICOM headers read", total=len(files)))
-    except InputError:
-        raise
-    except Exception as error:
-        folders = sorted({file.parent for file in files})
-        if len(folders) == 1:
-            reason = f"{_clause(error)} (and {len(files) - 1} more files of its folder)"
-            return [], [Rejection(str(files[0]), reason, damaged=True)]
-    series: list[Series] = []
-    rejected: list[Rejection] = []
-    for folder in folders:
-        found, refused = series_among([file for file in files if file.parent == folder])
-        series += found
-        rejected += refused
-    return series, rejected
+    """The series of DICOM files, and what was left out."""
+    return find_series(told(files, what="DICOM headers read", total=len(files)))
 
 
 def _nothing_usable(folder: Path, rejected: list[Rejection]) -> str:

@@ -17,8 +17,10 @@ from tqdm import tqdm
 from ..case import Case, CaseList
 from ..errors import InputError, OutputError
 from ..naming import shown
-from ..parallel import gather, is_first_process, own_share, wait_for_others
+from ..parallel import from_first, gather, is_first_process, own_share, wait_for_others
 from ..phantom.export import draw
+from ..results.case_result import fingerprint_in
+from ..results.claims import TELL_S
 from ..results.rejections import write_rejections
 from ..results.run_record import RunRecord
 from ..results.schema import RESULT_NAME
@@ -60,20 +62,21 @@ class CaseDataset(Dataset):
 class Account:
     """How each case of one process ended."""
 
-    finished: set[str] = field(default_factory=set)
+    finished: dict[str, str] = field(default_factory=dict)  # to the result's fingerprint
     failures: dict[str, str] = field(default_factory=dict)
     refused: dict[str, str] = field(default_factory=dict)  # failed, and nothing is written of it
     num_before: int = 0
 
     def lost(self, cases: Sequence[Case], output_dir: Path) -> list[str]:
-        """The cases without an end, and those whose results are gone again."""
+        """The cases without an end, and those whose results are gone again or another's."""
         ended = self.failures.keys() | self.refused.keys()
-        return [
-            name
-            for name in (case["case_id"] for case in cases)
-            if name not in ended
-            and not (name in self.finished and (output_dir / name / RESULT_NAME).is_file())
-        ]
+        names = [case["case_id"] for case in cases if case["case_id"] not in ended]
+        return [name for name in names if not self._stands(name, output_dir)]
+
+    def _stands(self, name: str, output_dir: Path) -> bool:
+        """Whether the result that this process left, or found, is there still."""
+        mark = self.finished.get(name, "")
+        return mark != "" and mark == fingerprint_in(output_dir / name)
 
 
 class CaseEvaluator(SupervisedEvaluator):
@@ -124,6 +127,7 @@ class CaseEvaluator(SupervisedEvaluator):
         """Run all cases, then write `summary.csv` once for all processes."""
         self.account = Account()
         self.record.open()
+        self.dataset.data = from_first(self.dataset.data)  # each may have seen another folder
         if is_first_process():
             for case in self.dataset.data:
                 draw(case)
@@ -140,7 +144,7 @@ class CaseEvaluator(SupervisedEvaluator):
     def _was_finished(self, case: Case) -> bool:
         if not self.record.is_finished(case):
             return False
-        self.account.finished.add(case["case_id"])
+        self.account.finished[case["case_id"]] = self.record.fingerprint(case)
         self.account.num_before += 1
         return True
 
@@ -152,7 +156,7 @@ class CaseEvaluator(SupervisedEvaluator):
     def _run(self, cases: Sequence[Case]) -> None:
         self.data_loader.cases = list(cases)
         self.state.epoch_length = len(cases)
-        self._told: set[str] = set()
+        self._told: dict[str, float] = {}
         if cases:
             with tqdm(total=len(cases), unit="case", disable=not is_first_process()) as self.bar:
                 super().run()
@@ -167,14 +171,14 @@ class CaseEvaluator(SupervisedEvaluator):
         except InputError as error:
             return {**case, "case": case, "refusal": str(error)}
         if owner is not None:
-            if case_id not in self._told:
-                self._told.add(case_id)
+            if time.monotonic() - self._told.get(case_id, -TELL_S) >= TELL_S:
+                self._told[case_id] = time.monotonic()
                 logger.info("%s is waited for, %s works on it", case_id, owner)
             return None
+        mark = self.record.fingerprint(case)  # of the scan as it was before it was read
         if self.record.is_finished(case):  # by another run, since this one began
             self.record.release(case_id)
-            return {**case, "case": case, "finished": True}
-        mark = self.record.fingerprint(case)  # of the scan as it was before it was read
+            return {**case, "case": case, "finished": mark}
         return {**self.dataset.prepare(case), "fingerprint": mark}
 
     def _iteration(self, engine: Engine, batchdata: dict[str, Any]) -> dict[str, Any]:
@@ -184,7 +188,7 @@ class CaseEvaluator(SupervisedEvaluator):
         if "refusal" in batchdata:
             self.account.refused[case_id] = batchdata["refusal"]
         elif "finished" in batchdata:
-            self.account.finished.add(case_id)
+            self.account.finished[case_id] = batchdata["finished"]
         else:
             output = self._infer(engine, batchdata)
             self.record.release(case_id)
@@ -201,10 +205,10 @@ class CaseEvaluator(SupervisedEvaluator):
             except Exception as error:  # one case must not end the others
                 stop = _link(error, OutputError)
                 if stop is not None:
-                    raise stop from error
+                    raise stop  # noqa: B904 - it is in that chain already
                 reason = reason_of(error)
         if reason is None:
-            self.account.finished.add(case["case_id"])
+            self.account.finished[case["case_id"]] = batchdata["fingerprint"]
         else:
             self.account.failures[case["case_id"]] = reason
             self.record.fail(case, reason)
@@ -289,6 +293,6 @@ def _link(error: BaseException, kind: type[InputError]) -> InputError | None:
 
 def _chain(error: BaseException) -> list[BaseException]:
     chain = [error]
-    while (deeper := chain[-1].__cause__ or chain[-1].__context__) is not None:
+    while (deeper := chain[-1].__cause__ or chain[-1].__context__) not in (None, *chain):
         chain.append(deeper)
     return chain

@@ -109,10 +109,9 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Rejection]]:
     num_frames: dict[str, int] = {}
     rejections = []
     for file in files:
-        try:
-            headers = read_slice_headers(file)
-        except (InputError, OSError) as error:
-            rejections.append(Rejection(str(file), reason_of(error, file), damaged=True))
+        headers = _headers_of(file)
+        if isinstance(headers, Rejection):
+            rejections.append(headers)
             continue
         num_frames[str(file)] = len(headers)
         for header in headers:
@@ -125,11 +124,35 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Rejection]]:
     rejections += [_rejection(headers, reason) for headers, reason in groups.left_out]
     series = []
     for group in groups.series:
-        try:
-            series.append(_series(group, num_frames, groups.ambiguous))
-        except InputError as error:
-            rejections.append(_rejection(group, reason_of(error, _folder(group))))
+        stacked = _stacked(group, num_frames, groups.ambiguous)
+        (rejections if isinstance(stacked, Rejection) else series).append(stacked)
     return _number_parts(sorted(series, key=_sort_key)), rejections
+
+
+def _headers_of(file: Path) -> list[SliceHeader] | Rejection:
+    try:
+        return read_slice_headers(file)
+    except (InputError, OSError) as error:
+        return Rejection(str(file), reason_of(error, file), damaged=True)
+    except Exception as error:  # whatever else a header makes a reader throw
+        reason = f"cannot be read ({_said(error)}); copy it again"
+        return Rejection(str(file), reason, damaged=True)
+
+
+def _stacked(
+    group: list[SliceHeader], num_frames: Mapping[str, int], ambiguous: set[str]
+) -> Series | Rejection:
+    try:
+        return _series(group, num_frames, ambiguous)
+    except InputError as error:
+        return _rejection(group, reason_of(error, _folder(group)))
+    except Exception as error:  # the same for a series
+        reason = f"cannot be stacked ({_said(error)}); export it again"
+        return replace(_rejection(group, reason), damaged=True)
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
 def _sort_key(series: Series) -> tuple[object, ...]:

@@ -27,9 +27,11 @@ from ..checkpoint import read_torch, shortened
 from ..errors import InputError
 from ..fitting import is_finite
 from ..parallel import is_first_process
+from ..results.claims import Claims, owner_of
 from ..results.tensor_file import write_tensors
 
 logger = logging.getLogger("common.training")
+_CLAIMS = Claims()  # for as long as the process lives
 
 
 class RunCheckpoint:
@@ -45,7 +47,8 @@ class RunCheckpoint:
         resume: Whether to go on from an existing file; if not, the first epoch replaces it.
 
     Raises:
-        InputError: If an object has no state, or is named like one of the trainer's parts.
+        InputError: If an object has no state, or is named like one of the trainer's parts; when the
+            run starts, if another training works in the folder.
     """
 
     def __init__(
@@ -64,9 +67,29 @@ class RunCheckpoint:
 
     def attach(self, engine: Engine) -> None:
         """Resume when the run starts, save when an epoch ends."""
+        engine.add_event_handler(Events.STARTED, self._claim)
         if self.resume:
             engine.add_event_handler(Events.STARTED, self.load)
         engine.add_event_handler(Events.EPOCH_COMPLETED, self.save)
+        engine.add_event_handler(Events.COMPLETED, lambda _: _CLAIMS.release(self._claim_path))
+
+    @property
+    def _claim_path(self) -> Path:
+        return self.path.with_name(f".{self.path.name}.claim")
+
+    def _claim(self, _engine: Engine) -> None:
+        """Make the folder this run's own: two trainings in one would mix their checkpoints.
+
+        Raises:
+            InputError: If another training works there.
+        """
+        claim = self._claim_path
+        if is_first_process() and claim not in _CLAIMS.held() and not _CLAIMS.take(claim):
+            msg = (
+                f"output_dir must be one training's, got {self.path.parent}, where "
+                f"{owner_of(claim)} trains; end that one, or choose another `--output_dir`"
+            )
+            raise InputError(msg)
 
     def save(self, engine: Engine) -> None:
         """Replace the file by the state of now.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 from ..case import Case
 from ..errors import InputError
 from ..volume import Volume
-from .atomic import PARTIAL, move, plain, remove, write_json
+from .atomic import PARTIAL, move, plain, remove, remove_partials, write_json
 from .schema import (
     FAILURE_NAME,
     RESULT_NAME,
@@ -66,8 +67,11 @@ def describe_case(case: Case, volume: Volume) -> CaseRecord:
 
 def source_of(case: Case) -> str:
     """What a case was read from: the absolute path of a file or folder that is there, or a name."""
-    path = Path(case["image"])
-    return str(path.absolute() if path.exists() else case["image"])
+    try:
+        path = Path(case["image"])
+        return str(path.absolute() if path.exists() else case["image"])
+    except OSError:  # too long, not to be looked at
+        return str(case["image"])
 
 
 def source_of_folder(folder: str | Path) -> str:
@@ -165,25 +169,39 @@ def fingerprint(*, case: Case, weights_sha256: str, settings: Mapping[str, Any])
     Returns:
         sha256, 64 hexadecimal digits.
     """
-    source = Path(case["image"])
-    members = [Path(name) for name in case.get("files", ())] or [source]
-    stamps = sorted(
-        (member.name, member.stat().st_size, member.stat().st_mtime_ns)
-        for member in members
-        if member.exists()
-    )
+    members = [Path(name) for name in case.get("files", ())] or [Path(case["image"])]
+    stamps = sorted(stamp for member in members for stamp in _stamp(member))
+    source = str(case["image"])
+    more = ("affine", "rescale", "format", "patient_id", "frames")
     content = plain(
         {
             "schema_version": SCHEMA_VERSION,
-            "source": str(source.resolve()) if source.exists() else case["image"],
+            "source": os.path.realpath(source) if os.path.exists(source) else source,  # noqa: PTH110
             "members": stamps,
-            "affine": case.get("affine"),
-            **({"frames": case["frames"]} if "frames" in case else {}),
+            **{key: case.get(key) for key in more},
             "weights_sha256": weights_sha256,
             "settings": settings,
         }
     )
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _stamp(path: Path) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of a file; nothing where it cannot be looked at."""
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return [(path.name, found.st_size, found.st_mtime_ns)]
+
+
+def fingerprint_in(folder: str | Path) -> str:
+    """The fingerprint of the result in a case's folder; empty where there is none."""
+    try:
+        result = json.loads((Path(folder) / RESULT_NAME).read_text(encoding="utf-8"))
+        return str(result["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def write_case_result(
@@ -281,11 +299,27 @@ def forget(folder: str | Path, *, keep: Collection[str] = ()) -> None:
     remove(folder / FAILURE_NAME)
 
 
+def sweep(folder: str | Path) -> None:
+    """Remove what a dead run was writing in a case's folder, and what it had moved there already.
+
+    Args:
+        folder: `output_dir/<case_id>`; nobody else may be writing there.
+    """
+    folder = Path(folder)
+    if not (folder / RESULT_NAME).exists():
+        for note in folder.glob(f"{PARTIAL}*/{DRAFT_NAME}"):
+            for name in _files_of(note):
+                remove(folder / name)
+    remove_partials(folder, everybodys=True)
+
+
 def _files_of(path: Path) -> list[str]:
     """Names of the files that belong to a result, if it can be read; never a path elsewhere."""
     try:
         names = json.loads(path.read_text(encoding="utf-8"))["files"]
     except (OSError, ValueError, KeyError, TypeError):
+        return []
+    if not isinstance(names, list):
         return []
     return [name for name in names if isinstance(name, str) and Path(name).name == name not in _UP]
 

@@ -25,7 +25,8 @@ from .atomic import create_text, partial_name, unwritable
 
 LEASE_S = 180.0  # a claim that nobody has touched for so long is nobody's
 TOUCH_S = 20.0
-RETRY_S = 0.5
+LONGEST_STILL_S = 3600.0  # the same for a process of this machine that is there but stands still
+RETRY_S, TELL_S = 0.5, 60.0
 logger = logging.getLogger("common.cases")
 
 
@@ -74,8 +75,7 @@ class Claims:
         """
         path, mine = Path(path), _me(about)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            taken = _create(path, mine) or _take_over(path, mine)
+            taken = _take(path, mine)
         except OSError as error:
             raise unwritable(path, error) from error
         if taken:
@@ -92,6 +92,11 @@ class Claims:
             with suppress(OSError):
                 Path(path).unlink()
 
+    def is_lost(self, path: str | Path) -> bool:
+        """Whether someone else has taken over what is held: this process stood still for long."""
+        mine = self._held.get(Path(path))
+        return mine is not None and owner_of(path) != mine
+
     def held(self) -> list[Path]:
         """The files of all claims that are held."""
         return list(self._held)
@@ -99,8 +104,12 @@ class Claims:
     @contextmanager
     def waiting(self, path: str | Path) -> Iterator[None]:
         """Hold a claim for a moment, after waiting for whoever holds it."""
+        told = time.monotonic()
         while not self.take(path):
             time.sleep(RETRY_S / 5)
+            if time.monotonic() - told > TELL_S:
+                told = time.monotonic()
+                logger.info("%s is waited for, %s holds it", path, owner_of(path))
         try:
             yield
         finally:
@@ -114,9 +123,10 @@ class Claims:
     def _touch(self) -> None:
         while True:
             time.sleep(TOUCH_S)
-            for path in list(self._held):
+            for path in self.held():
                 with suppress(OSError):
-                    os.utime(path)
+                    if not self.is_lost(path):
+                        os.utime(path)
 
 
 def owner_of(path: str | Path) -> Owner | None:
@@ -125,6 +135,12 @@ def owner_of(path: str | Path) -> Owner | None:
         return Owner(**json.loads(Path(path).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
+
+
+def living_owner(path: str | Path) -> Owner | None:
+    """The same, but None where the owner is dead."""
+    owner = owner_of(path)
+    return None if owner is None or _is_stale(Path(path), owner) else owner
 
 
 def _me(about: str) -> Owner:
@@ -139,7 +155,7 @@ def _identity(process: int) -> tuple[str, int, str]:
 
 
 def _life(process: int) -> str:
-    """Boot, number space and start of a process; empty where the system does not say."""
+    """Boot, number space and start of a process; empty where it is dead or nothing says."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         space = Path("/proc/self/ns/pid").readlink()
@@ -148,6 +164,17 @@ def _life(process: int) -> str:
         return ""
     state, *rest = stat.rpartition(")")[2].split()
     return "" if state in "ZX" else f"{boot} {space} {rest[18]}"  # a zombie is dead
+
+
+def _take(path: Path, mine: Owner) -> bool:
+    for attempt in range(3):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return _create(path, mine) or _take_over(path, mine)
+        except FileNotFoundError:  # another run gave up the last case in this folder
+            if attempt == 2:
+                raise
+    return False
 
 
 def _create(path: Path, mine: Owner) -> bool:
@@ -192,9 +219,21 @@ def _take_over(path: Path, mine: Owner) -> bool:
 def _is_stale(path: Path, owner: Owner) -> bool:
     host, _, life = _identity(os.getpid())
     here = owner.host == host and owner.life.split()[:2] == life.split()[:2] and life != ""
-    if here:
-        return _life(owner.process) != owner.life
+    if here and _is_visible(owner.process):
+        stands_still = _age_s(path) > LONGEST_STILL_S  # stopped with Ctrl-Z and forgotten
+        return _life(owner.process) != owner.life or stands_still
     return _age_s(path) > LEASE_S
+
+
+def _is_visible(process: int) -> bool:
+    """Whether this user may look at a process; one that is gone hides nothing."""
+    try:
+        os.kill(process, 0)
+    except PermissionError:
+        return Path(f"/proc/{process}/stat").exists()
+    except OSError:
+        return True
+    return True
 
 
 def _age_s(path: Path) -> float:

@@ -29,7 +29,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..naming import natural_order
+from ..naming import natural_order, shown
 from .atomic import json_text, replacing
 from .case_result import read_case_result
 from .schema import RESULT_NAME, CaseResult
@@ -183,7 +183,7 @@ def write_embeddings(path: str | Path, table: EmbeddingTable) -> Path:
     columns = {
         "case_id": pa.array(table.case_ids, pa.string()),
         "patient_id": pa.array(table.patient_ids, pa.string()),
-        "path": pa.array(table.paths or [""] * num, pa.string()),
+        "path": pa.array([shown(path) for path in table.paths] or [""] * num, pa.string()),
         "num_windows": pa.array(num_windows, pa.int32()),
         "pooling": pa.array([str(table.made_by.get("pooling", ""))] * num, pa.string()),
         "weights": pa.array(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 from ..errors import InputError
-from .atomic import create_text, unwritable
+from ..files import given_path
+from .atomic import create_text, unwritable, write_text
 from .schema import RESULT_NAME
 
 OWNER_NAME = ".bundle"
@@ -27,11 +27,7 @@ def results_dir(output_dir: str | Path, owner: str) -> Path:
     Raises:
         InputError: If ``output_dir`` is empty.
     """
-    text = os.fspath(output_dir)
-    if not text.strip():
-        msg = "output_dir must name a folder, got nothing; give one, such as results"
-        raise InputError(msg)
-    folder = Path(text).expanduser().absolute()
+    folder = given_path(output_dir, name="output_dir").absolute()
     return folder if owner_of_folder(folder) in (None, owner) else folder / owner
 
 
@@ -48,6 +44,8 @@ def own_folder(folder: Path, owner: str) -> None:
         if found in (None, owner):  # written again, which tells at once whether that is possible
             create_text(folder / OWNER_NAME, owner)
             found = owner_of_folder(folder)
+        if found is None:  # left empty by a run that was killed at this very step
+            write_text(folder / OWNER_NAME, owner)
     except OSError as error:
         raise unwritable(folder, error) from error
     if found not in (None, owner):

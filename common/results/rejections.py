@@ -8,10 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..case import Case, Rejection
-from ..errors import InputError
-from ..naming import unique_names
+from ..naming import shown, unique_names
 from ..tables.csv_table import harmless, read_table
-from .atomic import write_text
+from .atomic import remove, write_text
 from .case_result import source_of
 
 REJECTED_NAME = "rejected.csv"
@@ -35,10 +34,10 @@ def write_rejections(
         refused: By case_id, why a case could have no folder.
 
     Returns:
-        Path of the table; None where there is nothing to write and nothing was.
+        Path of the table; None where it would have no row, and then there is none.
 
     Raises:
-        InputError: If the folder cannot be written.
+        InputError: If the folder cannot be written, or the table that is there cannot be read.
     """
     volumes = [each for each in rejected if each.is_volume]
     names = unique_names([*([case["case_id"]] for case in cases), *map(_longer, volumes)])
@@ -57,14 +56,17 @@ def write_rejections(
             row = {"case_id": case["case_id"], "status": "failed", "reason": reason}
             rows.append({**row, "path": source_of(case)})
     met = {_cell(row["path"]) for row in rows}
-    met |= {
-        _cell(str(path))
-        for case in cases
-        for path in (case["image"], *case.get("files", ()))
-    }
-    rows = [row for row in read_rejections(output_dir) if row["path"] not in met] + rows
+    met |= {_cell(str(path)) for case in cases for path in (case["image"], *case.get("files", ()))}
+    known = {case["case_id"] for case in cases}
+    earlier = [
+        row
+        for row in read_rejections(output_dir)
+        if row["path"] not in met and row["case_id"] not in known
+    ]
+    rows = earlier + rows
     path = output_dir / REJECTED_NAME
-    if not rows and not path.exists():
+    if not rows:
+        remove(path)
         return None
     text = io.StringIO()
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
@@ -75,19 +77,18 @@ def write_rejections(
 
 
 def read_rejections(output_dir: Path) -> list[dict[str, str]]:
-    """The rows of `rejected.csv`; none where there is no such table."""
+    """The rows of `rejected.csv`; none where there is no such table.
+
+    Raises:
+        InputError: If it was changed so that it cannot be read.
+    """
     path = output_dir / REJECTED_NAME
-    if not path.is_file():
-        return []
-    try:
-        return read_table(path, columns=COLUMNS)
-    except InputError:  # a header alone, or a table that was spoiled
-        return []
+    return read_table(path, columns=COLUMNS) if path.is_file() else []
 
 
 def _cell(text: str) -> str:
-    """A text as the table holds it: no formula, and no bytes that are no text."""
-    return str(harmless(text.encode("utf-8", "backslashreplace").decode("utf-8")))
+    """A text as the table holds it: one line that can be printed, and no formula."""
+    return str(harmless(shown(text).strip()))
 
 
 def _longer(rejection: Rejection) -> list[str]:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,17 +16,18 @@ import torch
 from ..card import Card
 from ..case import Case
 from ..errors import InputError
-from .atomic import partial_name, remove_partials, unwritable
+from .atomic import partial_name, unwritable
 from .case_result import (
     case_result,
     fingerprint,
     is_finished,
     source_of,
     source_of_folder,
+    sweep,
     write_case_result,
     write_failure,
 )
-from .claims import Claims, Owner, owner_of
+from .claims import Claims, Owner, living_owner, owner_of
 from .places import own_folder, results_dir
 from .schema import BundleRecord, CaseRecord
 
@@ -90,8 +94,7 @@ class RunRecord:
                 "bundle": self.bundle,
                 "precision": self.precision,
                 "backend": self.backend,
-                "preprocessing": self.card.preprocessing,
-                "thresholds": self.card.thresholds,
+                "card": self.card.content,
                 **self.settings,
             },
         )
@@ -115,7 +118,7 @@ class RunRecord:
         taken = self.claims.take(claim, about=source)
         owner = None if taken else owner_of(claim)
         others = source_of_folder(folder) if owner is None else owner.about
-        if others not in ("", source):
+        if others and os.path.realpath(others) != os.path.realpath(source):
             self.claims.release(claim)
             msg = (
                 f"case {case['case_id']} must have a folder of its own, got {folder} with the "
@@ -127,12 +130,14 @@ class RunRecord:
 
     def release(self, case_id: str) -> None:
         """Give a case up; what was written of it and is not finished goes."""
-        folder = self.folder(case_id)
-        self._drafts.pop(case_id, None)
-        remove_partials(folder, everybodys=True)
+        folder, draft = self.folder(case_id), self._drafts.pop(case_id, None)
+        if not self.claims.is_lost(folder / CLAIM_NAME):
+            sweep(folder)
+        elif draft is not None:
+            shutil.rmtree(draft, ignore_errors=True)
         self.claims.release(folder / CLAIM_NAME)
-        if folder.is_dir() and not any(folder.iterdir()):
-            folder.rmdir()
+        with suppress(OSError):
+            folder.rmdir()  # where nothing is in it
 
     def release_all(self) -> None:
         """Give up every case that this process still has."""
@@ -140,8 +145,8 @@ class RunRecord:
             self.release(claim.parent.name)
 
     def owner_of_case(self, case_id: str) -> Owner | None:
-        """Who works on a case, if anybody."""
-        return owner_of(self.folder(case_id) / CLAIM_NAME)
+        """Who works on a case, if anybody who lives."""
+        return living_owner(self.folder(case_id) / CLAIM_NAME)
 
     def finish(
         self,
@@ -164,6 +169,7 @@ class RunRecord:
             files: Names of the files in the case's `draft`.
             write_s: Seconds that they took.
         """
+        self._check_not_taken_over(case["case_id"])
         result = case_result(
             case=case,
             bundle=self.bundle,
@@ -185,8 +191,19 @@ class RunRecord:
         case_id = case["case_id"]
         write_case_result(self.folder(case_id), result, draft=self.draft(case_id))
 
+    def _check_not_taken_over(self, case_id: str) -> None:
+        claim = self.folder(case_id) / CLAIM_NAME
+        if self.claims.is_lost(claim):
+            msg = (
+                f"case {case_id} must be worked on by one process, got it taken over by "
+                f"{owner_of(claim) or 'another'} while this one stood still; theirs counts"
+            )
+            raise InputError(msg)
+
     def fail(self, case: Case, reason: str) -> None:
-        """Write down why a case has no result."""
+        """Write down why a case has no result, unless another process has taken it over."""
+        if self.claims.is_lost(self.folder(case["case_id"]) / CLAIM_NAME):
+            return
         write_failure(
             self.folder(case["case_id"]), reason, case_id=case["case_id"], path=source_of(case)
         )

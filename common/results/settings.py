@@ -7,6 +7,7 @@ is then taken for finished.
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 import types
 from collections.abc import Mapping
@@ -16,7 +17,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+LARGEST_ARRAY = 64
 OURS = ("common.", "monai.")
 BESIDE_THE_POINT = (
     "keys", "allow_missing_keys", "map_items", "unpack_items", "log_stats", "record",
@@ -50,13 +53,20 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, np.ndarray | np.generic | torch.Tensor):
-        return np.asarray(value).tolist() if np.size(value) <= 64 else _NONE
+        return _plain_array(np.asarray(value))
     if isinstance(value, Mapping):
         return _known({str(key): _plain(each) for key, each in value.items()})
     if isinstance(value, list | tuple | set | frozenset):
         each = sorted(value, key=str) if isinstance(value, set | frozenset) else value
         return [found for found in map(_plain, each) if found is not _NONE]
     return _plain_object(value)
+
+
+def _plain_array(value: NDArray[Any]) -> Any:
+    """A small array as it is, a large one by its content's hash."""
+    if value.size <= LARGEST_ARRAY:
+        return value.tolist()
+    return [str(value.dtype), list(value.shape), hashlib.sha256(value.tobytes()).hexdigest()]
 
 
 def _plain_object(value: Any) -> Any:

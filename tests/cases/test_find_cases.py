@@ -14,6 +14,7 @@ import pytest
 from common import scan_search
 from common.cases import find_cases
 from common.errors import InputError
+from common.formats import dicom_scan
 from common.formats.registry import read_volume
 from tests.dicom_files import ramp, uid, write_series
 
@@ -372,23 +373,22 @@ def test_damaged_scan_has_the_name_that_it_will_have(tmp_path: Path):
 
 
 @pytest.mark.parametrize("error", READERS)
-def test_whatever_a_header_throws_costs_one_folder(tmp_path: Path, monkeypatch, error: type):
+def test_whatever_a_header_throws_costs_its_file(tmp_path: Path, monkeypatch, error: type):
     write_series(tmp_path / "good", series="g")
     write_series(tmp_path / "bad", series="b")
-    find = scan_search.find_series
+    read = dicom_scan.read_slice_headers
 
-    def fragile(files):
-        files = list(files)
-        if any(file.parent.name == "bad" for file in files):
+    def fragile(file):
+        if file.parent.name == "bad":
             raise error(RUBBISH)
-        return find(files)
+        return read(file)
 
-    monkeypatch.setattr(scan_search, "find_series", fragile)
+    monkeypatch.setattr(dicom_scan, "read_slice_headers", fragile)
     cases = find_cases(tmp_path)
     assert ids(cases) == ["good"]
-    (rejection,) = cases.rejected
-    assert rejection.damaged
-    assert "such); copy it again (and 3 more files of its folder)" in rejection.reason
+    assert len(cases.rejected) == 4  # a file each: what lies in other files stays together
+    assert all(rejection.damaged for rejection in cases.rejected)
+    assert "such rubbish); copy it again" in cases.rejected[0].reason
 
 
 @pytest.mark.parametrize("error", [OverflowError, MemoryError, struct.error])

@@ -152,6 +152,22 @@ def test_results_that_vanish_meanwhile_are_named(evaluate, tmp_path):
         evaluate(cases("a", "b", "c"), save=vanish)
 
 
+def test_a_result_that_another_run_replaced_is_named(evaluate, tmp_path):
+    def replace_a(data):
+        if data["case_id"] == "b":
+            path = tmp_path / "a" / "result.json"
+            path.write_text(path.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
+
+    with pytest.raises(InputError, match=r"every case must end .* got neither for a; look"):
+        evaluate(cases("a", "b"), save=replace_a)
+
+
+def test_a_file_that_cannot_be_looked_at_is_one_failed_case(evaluate):
+    long = {**cases("b")[0], "image": "x" * 5000}
+    evaluate([*cases("a"), long, *cases("c")])
+    assert evaluate.done == ["a", "b", "c"]
+
+
 def test_two_runs_share_the_cases_and_both_wait_for_all(evaluate, tmp_path, begin, caplog):
     caplog.set_level(logging.INFO)
     other, (case,) = begin(output_dir=tmp_path), cases("b")

@@ -38,3 +38,9 @@ def test_results_that_vanish_in_the_second_process_are_named(tmp_path):
     ended = start(tmp_path / "out", "vanishing")
     assert ended.returncode != 0
     assert "got neither for vanishing; look" in ended.stderr
+
+
+def test_processes_that_see_other_lists_run_the_first_ones(tmp_path):
+    ended = start(tmp_path / "out", "differing")
+    assert ended.returncode == 0, ended.stderr
+    assert statuses(tmp_path / "out") == dict.fromkeys(("a", "b", "differing"), "finished")

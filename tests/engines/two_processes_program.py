@@ -10,7 +10,7 @@ import torch
 
 from common.engines import case_evaluator
 from common.engines.case_evaluator import CaseDataset, CaseEvaluator
-from common.parallel import join_processes
+from common.parallel import is_first_process, join_processes
 from common.results.case_result import describe_case
 from common.results.run_record import start_record
 from common.volume import Volume
@@ -61,6 +61,8 @@ def main(output_dir, second):
 
     case_evaluator.write_summary, case_evaluator.Account.lost = slow, lost_after
     names = ("a", second, "b", "c")
+    if second == "differing" and is_first_process():
+        names = ("a", "differing", "b")  # as if c had come a moment later
     cases = [{"case_id": name, "image": f"{name}.nii", "format": "nifti"} for name in names]
     CaseEvaluator(
         record=record,

@@ -1,8 +1,10 @@
 """Kill a run and go on. Run alone: pytest tests/handlers/test_run_checkpoint.py"""
 
+import json
 import multiprocessing
 import os
 import signal
+from dataclasses import asdict, replace
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from torch import nn
 from common.errors import InputError
 from common.handlers.epoch_seed import EpochSeed
 from common.handlers.run_checkpoint import RunCheckpoint
+from common.results.claims import Claims, owner_of
 from tests.handlers.conftest import build_trainer
 
 CHILDREN = multiprocessing.get_context("forkserver")  # imports torch and MONAI once for all
@@ -90,9 +93,24 @@ def test_a_full_disk_ends_the_run_in_one_line_and_leaves_the_epoch_before(start,
     start(1, path)[0].run()
     before = path.read_bytes()
     full(path)
-    with pytest.raises(InputError, match=r"be written, got .*run\.pt \(No space left on device"):
+    with pytest.raises(InputError, match=r"be written, got .*run\.pt.* \(No space left on device"):
         start(2, path)[0].run()
     assert path.read_bytes() == before
+    assert {each.name for each in tmp_path.iterdir()} - {".run.pt.claim"} == {"run.pt"}
+
+
+def test_two_trainings_never_share_a_folder(start, tmp_path):
+    other = Claims()
+    assert other.take(tmp_path / ".run.pt.claim")
+    owner = replace(owner_of(tmp_path / ".run.pt.claim"), host="elsewhere")
+    (tmp_path / ".run.pt.claim").write_text(json.dumps(asdict(owner)))
+    with pytest.raises(InputError, match=r"output_dir must be one training's, .* elsewhere trains"):
+        start(1, tmp_path / "run.pt")[0].run()
+    assert not (tmp_path / "run.pt").exists()
+
+
+def test_a_training_that_ended_leaves_its_folder_to_the_next(start, tmp_path):
+    start(1, tmp_path / "run.pt")[0].run()
     assert [each.name for each in tmp_path.iterdir()] == ["run.pt"]
 
 

@@ -3,6 +3,7 @@ import csv
 import pytest
 
 from common.case import Rejection
+from common.errors import InputError
 from common.results.rejections import write_rejections
 from common.results.summary import write_summary
 
@@ -65,6 +66,26 @@ def test_rows_of_other_runs_stay_until_their_file_is_met_again(case, out):
     assert set(statuses(out)) == {"a"}
     write_rejections(out, [], [Rejection("a.nii", "a mask")], {})
     assert statuses(out) == {"a.nii": ("rejected", "a mask")}
+
+
+def test_a_row_goes_once_a_case_has_its_name(case, out):
+    write_rejections(out, [], [Rejection("valid_1_a_1", "missing", True, case_id="scan")], {})
+    assert set(statuses(out)) == {"scan"}
+    assert write_rejections(out, [case], [], {}) is None
+    assert list(out.iterdir()) == []
+
+
+def test_a_spoiled_table_is_an_error_and_stays(case, out):
+    (out / "rejected.csv").write_text("my own notes\n1\n")
+    with pytest.raises(InputError, match="must have the columns"):
+        write_rejections(out, [case], [Rejection("a.nii", "torn", True)], {})
+
+
+def test_odd_paths_are_a_row_each_however_often_they_are_met(out):
+    odd = [Rejection(name, "torn", True) for name in ("a .nii ", "b\r.nii", "c\n.nii")]
+    for _ in range(2):
+        write_rejections(out, [], odd, {})
+        assert len(statuses(out)) == 3
 
 
 def test_a_hostile_name_is_no_formula_and_no_second_line(out):

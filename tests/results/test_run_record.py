@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
@@ -74,6 +75,18 @@ def test_fingerprint_changes_with_the_file(begin, case, tmp_path):
     assert begin().fingerprint(case) != before
 
 
+@pytest.mark.parametrize(
+    "change", [{"rescale": [1, -1024]}, {"affine": [[1, 0, 0, 0]]}, {"patient_id": "P2"}]
+)
+def test_fingerprint_changes_with_what_the_list_says_of_a_scan(begin, case, change):
+    assert begin().fingerprint({**case, **change}) != begin().fingerprint(case)
+
+
+def test_fingerprint_changes_with_the_cards_labels(begin, case, tiny_card):
+    swapped = replace(tiny_card, content={**tiny_card.content, "labels": ["right", "left"]})
+    assert begin(card=swapped).fingerprint(case) != begin().fingerprint(case)
+
+
 def test_file_in_the_way_is_refused(begin, tmp_path):
     (tmp_path / "taken").write_text("")
     with pytest.raises(OutputError, match=r"output must be a place .*taken .*`--output_dir`"):
@@ -82,7 +95,7 @@ def test_file_in_the_way_is_refused(begin, tmp_path):
 
 @pytest.mark.parametrize("nothing", ["", "  "])
 def test_no_folder_is_not_the_current_one(begin, nothing):
-    with pytest.raises(InputError, match="output_dir must name a folder, got nothing; give one"):
+    with pytest.raises(InputError, match=r"output_dir must be a path, got .*; name"):
         begin(output_dir=nothing)
 
 
@@ -171,6 +184,53 @@ def test_the_result_of_another_scan_is_never_replaced(begin, case, finish, tmp_p
         record.claim(other)
     assert names(tmp_path / "out" / "scan") == ["figure.png", "result.json"]
     assert record.is_finished(case)
+
+
+def test_the_same_scan_by_another_way_is_no_other(begin, case, finish, tmp_path):
+    finish(begin(), case)
+    (tmp_path / "link").symlink_to(tmp_path)
+    again = {**case, "image": str(tmp_path / "link" / ".." / tmp_path.name / "scan.nii")}
+    assert begin().is_finished(again)
+    assert begin().claim({**again, "patient_id": "P9"}) is None
+
+
+def test_whoever_was_taken_over_touches_nothing(begin, case, finish, tmp_path):
+    late, next_one = begin(), begin()
+    assert late.claim(case) is None
+    (late.draft("scan") / "figure.png").write_text("late")
+    claim = tmp_path / "out" / "scan" / CLAIM_NAME
+    claim.unlink()  # as after a lease that ran out
+    finish(next_one, case, ["figure.png"])
+    assert next_one.claim(case) is None
+    (next_one.draft("scan") / "new.png").write_text("going on")
+    with pytest.raises(InputError, match="worked on by one process, got it taken over by process"):
+        finish_again(late, case)
+    late.fail(case, "torn")
+    late.release("scan")
+    assert (next_one.draft("scan") / "new.png").is_file()
+    assert begin().is_finished(case)
+    assert owner_of(claim) is not None
+
+
+def finish_again(record, case):
+    data = {
+        "fingerprint": "ab",
+        "case": case,
+        "read_preprocess_s": 0,
+        "pred": {"inference_s": 0},
+    }
+    record.finish(data, case={"case_id": "scan"}, files=[], **FINISHED)
+
+
+def test_what_a_dead_run_had_moved_goes_with_its_note(begin, case, tmp_path):
+    folder = tmp_path / "out" / "scan"
+    (folder / ".partial-0-0-result").mkdir(parents=True)
+    (folder / ".partial-0-0-result" / ".result.json").write_text('{"files": ["figure.png"]}')
+    (folder / "figure.png").write_text("of a dead run")
+    record = begin()
+    assert record.claim(case) is None
+    record.release("scan")
+    assert not folder.exists()
 
 
 def test_another_bundle_gets_a_folder_beside(begin, case, finish, tmp_path):
