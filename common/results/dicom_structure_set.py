@@ -119,7 +119,7 @@ def _corners(ring: NDArray[np.float64]) -> NDArray[np.float64]:
     """The ring without the points that lie on the straight line between their neighbours."""
     before, after = ring - np.roll(ring, 1, axis=0), np.roll(ring, -1, axis=0) - ring
     turn = before[:, 0] * after[:, 1] - before[:, 1] * after[:, 0]
-    return ring[turn != 0]
+    return np.asarray(ring[turn != 0], dtype=np.float64)
 
 
 def _joined(line: NDArray[np.float64], holes: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
