@@ -66,16 +66,18 @@ def two_thicknesses(folder: Path) -> list[Path]:
 
     def edit(dataset: Dataset, index: int) -> None:
         in_a_frame(dataset, index)
-        dataset.SliceThickness = 1.25 if index < 5 else 5
+        dataset.SliceThickness = 1.5 if index < 5 else 6
         dataset.ImagePositionPatient = [-10, -20, heights[index]]
 
     return write_series(folder, ramp(8, 8, 7), edit=edit)
 
 
-def enhanced_file(folder: Path) -> list[Path]:
+def enhanced_file(folder: Path, orientation: Sequence[float] = (1, 0, 0, 0, 1, 0)) -> list[Path]:
     file = write_multi_frame(folder / "enhanced.dcm", ramp(5, 8, 7))
     dataset = pydicom.dcmread(file)
     in_a_frame(dataset, 0)
+    (shared,) = dataset.SharedFunctionalGroupsSequence
+    shared.PlaneOrientationSequence[0].ImageOrientationPatient = list(orientation)
     dataset.save_as(file)
     return [file]
 
@@ -96,6 +98,9 @@ SERIES: dict[str, Callable[[Path], list[Path]]] = {
     "tilted, negated rows": lambda folder: tilted_series(folder, (-1, 1)),
     "tilted, negated columns": lambda folder: tilted_series(folder, (1, -1)),
     "with a double": doubled_series,
+    "enhanced": enhanced_file,
+    "enhanced, negated rows": lambda folder: enhanced_file(folder, (-1, 0, 0, 0, 1, 0)),
+    "enhanced, negated columns": lambda folder: enhanced_file(folder, (1, 0, 0, 0, -1, 0)),
 }
 
 

@@ -18,7 +18,7 @@ from common.results.dicom_segmentation import write_dicom_segmentation
 from common.results.structure_colours import structure_colour
 from common.tables.snomed import structure_code
 from common.volume import Volume
-from tests.dicom_files import ramp, uid, write_multi_frame, write_series
+from tests.dicom_files import ramp, uid, write_series
 from tests.results.dicom_masks import (
     BUNDLE,
     NAMES,
@@ -112,10 +112,11 @@ def test_every_voxel_comes_back_on_its_own_image(
     volume = read_dicom(files)
     labels = pattern(volume.voxels.shape)
     assert write(files, labels, volume, encoding=encoding) == []
-    file_of = {k: file for file, k in reversed(slice_of_file(files).items())}
-    ordered = [file_of[k] for k in range(5)]
-    np.testing.assert_array_equal(by_image(path, ordered), labels.transpose(2, 1, 0))
     np.testing.assert_array_equal(by_place(path, volume), labels)
+    if not kind.startswith("enhanced"):
+        file_of = {k: file for file, k in reversed(slice_of_file(files).items())}
+        ordered = [file_of[k] for k in range(5)]
+        np.testing.assert_array_equal(by_image(path, ordered), labels.transpose(2, 1, 0))
 
 
 def test_an_oblique_series_is_read_back_where_it_lies(
@@ -238,14 +239,11 @@ def test_the_series_says_whether_the_weights_are_synthetic(
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not here")
-@pytest.mark.parametrize("kind", ["straight", "oblique", "tilted", "enhanced"])
+@pytest.mark.parametrize("kind", ["straight", "oblique", "tilted", "enhanced", "two thicknesses"])
 def test_an_outside_validator_finds_no_error(
     tmp_path: Path, path: Path, write: Callable[..., Any], kind: str
 ) -> None:
-    if kind == "enhanced":
-        files = [write_multi_frame(tmp_path / "enhanced.dcm", ramp(5, 8, 7))]
-    else:
-        files = SERIES[kind](tmp_path / "series")
+    files = (SERIES | {"two thicknesses": two_thicknesses})[kind](tmp_path / "series")
     shape = read_dicom(files).voxels.shape
     write(files, pattern(shape, (0, 3, 5, 52, 92, 23)))
     dataset = pydicom.dcmread(path)  # Debian's dciodvfy does not inflate

@@ -342,11 +342,11 @@ def test_labels_on_another_grid_are_refused(
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not here")
-@pytest.mark.parametrize("kind", ["straight", "oblique", "tilted", "enhanced"])
+@pytest.mark.parametrize("kind", ["straight", "oblique", "tilted", "enhanced", "two thicknesses"])
 def test_an_outside_validator_finds_no_error(
     tmp_path: Path, path: Path, write: Callable[..., Any], kind: str
 ) -> None:
-    write((SERIES | {"enhanced": enhanced_file})[kind](tmp_path / "series"))
+    write((SERIES | {"two thicknesses": two_thicknesses})[kind](tmp_path / "series"))
     command = ["dciodvfy", "-new", str(path)]
     said = subprocess.run(command, capture_output=True, text=True, check=False).stderr
     assert "RTStructureSet" in said
