@@ -1,9 +1,8 @@
 """`segmentation.dcm`: a label volume as a DICOM Segmentation beside the images it was made from.
 
-Every frame lies on one source slice, pixel for pixel: the reader stacks slices without resampling
-or shearing, so slice k of the labels is the k-th source slice along the normal, and the frame
-repeats that slice's position and names that image. This holds for any order of the files, oblique
-and tilted series, doubles left out, and frames of an enhanced CT.
+Every frame lies on one source slice, pixel for pixel: it repeats that slice's position and names
+that image, or that frame of an enhanced CT. This holds for any order of the files, oblique and
+tilted series, doubles left out, and slices that are missing or unevenly far apart.
 
 Two encodings. `BINARY`, the default, has one frame of bits per structure and slice. It is what
 OHIF and 3D Slicer open today. RLE of single bits is new (CP-2301) and DCMTK, below Slicer and many
@@ -27,11 +26,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..formats.dicom_header import SliceHeader, read_headers
-from ..formats.dicom_series import Stack, stack_slices
+from ..formats.dicom_header import SliceHeader
+from ..formats.dicom_series import Stack
 from ..tables.snomed import Code, structure_code
 from .atomic import remove, replacing
-from .dicom_evidence import read_evidence
+from .dicom_sources import NUM_LABELS, Sources, read_sources, slice_distance_mm
 from .schema import BundleRecord, WeightsRecord
 from .structure_colours import structure_colour
 
@@ -41,18 +40,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 SEGMENTATION_NAME = "segmentation.dcm"
-SAME_GRID_MM = 1e-3
-NUM_LABELS = 256  # what uint8 holds
 Encoding = Literal["BINARY", "LABELMAP"]
-
-_COPIED = (
-    "FrameOfReferenceUID",
-    "PositionReferenceIndicator",
-    "SliceThickness",
-    "LossyImageCompression",
-    "LossyImageCompressionRatio",
-    "LossyImageCompressionMethod",
-)
 
 
 def write_dicom_segmentation(
@@ -69,8 +57,8 @@ def write_dicom_segmentation(
 ) -> list[str]:
     """Write a label volume as the segmentation of one DICOM series.
 
-    Where it cannot be written rightly (slices are missing, images cannot be told apart, nothing
-    was found), nothing is written, an older file at ``path`` is removed, and a warning says why.
+    Where it cannot be written rightly (images cannot be told apart, nothing was found), nothing is
+    written, an older file at ``path`` is removed, and a warning says why.
 
     Args:
         path: Where to write, `segmentation.dcm` by habit.
@@ -85,37 +73,23 @@ def write_dicom_segmentation(
         encoding: `BINARY` or `LABELMAP`; see the module's docstring.
 
     Returns:
-        Warnings as sentences: why nothing was written, or what the series lacks and had to be
-        made up.
+        Warnings as sentences: why nothing was written, or what the series lacks.
 
     Raises:
         InputError: If the files do not form a volume, `labels` or `affine` are not on its grid, a
             name is no structure, or the place cannot be written.
     """
     _check_names(names, encoding)
-    headers = read_headers(source_files, frames)
-    if not headers:
-        msg = "source_files must name the series' files, got none; give a DICOM case"
-        raise InputError(msg)
-    stack = stack_slices(headers, str(Path(source_files[0]).parent))
-    _check_grid(stack, labels, np.asarray(affine, dtype=np.float64))
-    found = _found(labels, names)
-    paths = list(dict.fromkeys(header.path for header in stack.slices))
-    images, notes = read_evidence(paths)
-    copied = [_read_copied(file) for file in paths]
-    reason = _why_not(stack, images, copied, found)
-    if frames and not reason:
-        reason = "the volume is a part of a multi-frame file"
-    if reason:
+    sources = read_sources(source_files, frames, labels, affine, names)
+    if sources.why_not:
         remove(path)
-        return [f"No DICOM segmentation is written: {reason}."]
-    notes += _describe_sources(stack, images, copied)
-    planes = _planes(labels, stack, found, encoding)
+        return [f"No DICOM segmentation is written: {sources.why_not}."]
+    _describe_sources(sources)
     with replacing(path) as partial, python_warnings.catch_warnings():
         # Patients' names are repeated as they stand, with one component or five.
         python_warnings.filterwarnings("ignore", message="The string .* person name")
-        _segmentation(images, planes, found, bundle, weights, encoding).save_as(partial)
-    return notes
+        _segmentation(sources, bundle, weights, encoding).save_as(partial)
+    return sources.notes
 
 
 def _check_names(names: Mapping[int, str], encoding: str) -> None:
@@ -130,106 +104,23 @@ def _check_names(names: Mapping[int, str], encoding: str) -> None:
             raise InputError(msg)
 
 
-def _check_grid(stack: Stack, labels: NDArray[Any], affine: NDArray[np.float64]) -> None:
-    first = stack.slices[0]
-    shape = (first.columns, first.rows, stack.num_slices)
-    if labels.dtype != np.uint8 or labels.shape != shape:
-        msg = (
-            f"labels must be uint8 {shape} as the series is, got {labels.dtype} {labels.shape}; "
-            "give them on the input's grid"
-        )
-        raise InputError(msg)
-    if affine.shape != (4, 4) or not np.allclose(affine, stack.affine, rtol=0, atol=SAME_GRID_MM):
-        msg = (
-            f"affine must be the series' {stack.affine.tolist()}, got {affine.tolist()}; "
-            "give the labels on the input's grid"
-        )
-        raise InputError(msg)
-
-
-def _found(labels: NDArray[np.uint8], names: Mapping[int, str]) -> dict[int, str]:
-    """The structures that have a voxel, by number."""
-    counts = np.zeros(NUM_LABELS, dtype=np.int64)
-    for plane in labels.T:
-        counts += np.bincount(plane.ravel(), minlength=NUM_LABELS)
-    return {number: names[number] for number in sorted(names) if counts[number]}
-
-
-def _read_copied(path: str) -> Dataset:
-    """What a segmentation repeats of an image beside patient, study and place."""
-    import pydicom
-
-    return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_COPIED))
-
-
-def _why_not(
-    stack: Stack,
-    images: Sequence[Dataset],
-    copied: Sequence[Dataset],
-    found: Mapping[int, str],
-) -> str:
-    """Why no right segmentation can be made; empty where one can."""
-    missing = stack.num_slices - len(stack.slices)
-    if not found:
-        return "none of the structures was found"
-    if not stack.is_even:
-        return "the slices are unevenly spaced, and the mask lies on even ones between them"
-    if missing:
-        return (
-            f"the series lacks {missing} of its {stack.num_slices} slices, so there is no image "
-            "to refer to"
-        )
-    if len({(image.StudyInstanceUID, image.SeriesInstanceUID) for image in images}) > 1:
-        return "the images belong to several studies or series"
-    if len(_frames_of_reference(copied)) > 1:
-        return "the images lie in several frames of reference"
-    return _why_indistinct(stack, len(images))
-
-
-def _why_indistinct(stack: Stack, num_images: int) -> str:
-    """Why the slices cannot be referred to one by one; empty where they can."""
-    if not any(header.multi_frame for header in stack.slices):
-        same = num_images < len(stack.slices)
-        return "several images have the same SOPInstanceUID" if same else ""
-    if num_images > 1:
-        return "the volume is spread over several multi-frame files"
-    return "the multi-frame file has several frames at one place" if stack.repeats else ""
-
-
-def _frames_of_reference(copied: Sequence[Dataset]) -> set[str]:
-    return {str(image.get("FrameOfReferenceUID") or "") for image in copied} - {""}
-
-
-def _describe_sources(
-    stack: Stack, images: Sequence[Dataset], copied: Sequence[Dataset]
-) -> list[str]:
-    """Give the images, in place, what highdicom wants to know of them; tells what was made up."""
-    from pydicom.uid import generate_uid
-
-    frames = _frames_of_reference(copied)
-    series = str(images[0].SeriesInstanceUID)
-    frame = next(iter(frames), None) or generate_uid(entropy_srcs=["FrameOfReferenceUID", series])
+def _describe_sources(sources: Sources) -> None:
+    """Give the images, in place, what highdicom wants to know of their geometry."""
+    stack, images = sources.stack, sources.images
     orientation = images[0].get("ImageOrientationPatient")
-    for image, header, more in zip(images, stack.slices, copied, strict=False):
-        for keyword in _COPIED:
-            if more.get(keyword):
-                setattr(image, keyword, more.get(keyword))
-        image.FrameOfReferenceUID = frame
+    stated = {image.get("SliceThickness") for image in images}
+    # highdicom has one for all; of two the finer distance, that slices may not overlap.
+    thickness_mm = (len(stated) == 1 and stated.pop()) or slice_distance_mm(stack)
+    for image, header in zip(images, stack.slices, strict=False):
         image.Modality = "CT"
         image.Rows, image.Columns = header.rows, header.columns
         if header.multi_frame:
             _describe_frames(image, stack)
-        else:
-            # One for all: the reader allows rounding between slices and takes the first one's.
-            image.ImageOrientationPatient = orientation
-            image.PixelSpacing = list(stack.slices[0].pixel_spacing_mm[:2])
-            image.SliceThickness = more.get("SliceThickness") or _slice_distance_mm(stack)
-    if frames:
-        return []
-    return [
-        "The series has no FrameOfReferenceUID; one was made up, so the segmentation is tied to "
-        "its images by their identifiers alone."
-    ]
+            continue
+        # One for all: the reader allows rounding between slices and takes the first one's.
+        image.ImageOrientationPatient = orientation
+        image.PixelSpacing = list(stack.slices[0].pixel_spacing_mm[:2])
+        image.SliceThickness = thickness_mm
 
 
 def _describe_frames(image: Dataset, stack: Stack) -> None:
@@ -243,7 +134,7 @@ def _describe_frames(image: Dataset, stack: Stack) -> None:
         "PATIENT", first.orientation
     )
     shared.PixelMeasuresSequence = highdicom.PixelMeasuresSequence(
-        pixel_spacing=first.pixel_spacing_mm[:2], slice_thickness=_slice_distance_mm(stack)
+        pixel_spacing=first.pixel_spacing_mm[:2], slice_thickness=slice_distance_mm(stack)
     )
     groups = []
     for header in sorted(stack.slices, key=_frame):
@@ -259,33 +150,28 @@ def _frame(header: SliceHeader) -> int:
     return header.frame
 
 
-def _slice_distance_mm(stack: Stack) -> float:
-    """Between neighbouring slices along their normal; shorter than the step in a tilted series."""
-    i, j, k = stack.affine[:3, :3].T
-    normal = np.cross(i, j)
-    return float(abs(k @ normal) / np.linalg.norm(normal))
-
-
-def _planes(
-    labels: NDArray[np.uint8], stack: Stack, found: Mapping[int, str], encoding: Encoding
-) -> NDArray[np.uint8]:
-    """One plane of segment numbers `(J, I)` per image or frame, in their order: `(K, J, I)`."""
+def _segment_planes(sources: Sources, encoding: Encoding) -> NDArray[np.uint8]:
+    """One plane of segment numbers `(J, I)` per image or frame, in their order: `(S, J, I)`."""
     segment_of = np.zeros(NUM_LABELS, dtype=np.uint8)
-    for segment, number in enumerate(found, 1):
+    for segment, number in enumerate(sources.found, 1):
         segment_of[number] = number if encoding == "LABELMAP" else segment
-    planes = labels.T
-    if stack.slices[0].multi_frame:  # frames may be stored in any order
-        planes = planes[np.argsort([header.frame for header in stack.slices])]
+    planes = sources.planes
+    if sources.multi_frame:  # frames may be stored in any order
+        planes = planes[np.argsort([header.frame for header in sources.stack.slices])]
     return np.take(segment_of, planes)
 
 
+def _name_frames(segmentation: Segmentation, stack: Stack) -> None:
+    """Refer to the file's own frames, where highdicom counted those that it was given."""
+    frames = sorted(header.frame for header in stack.slices)
+    groups = segmentation.PerFrameFunctionalGroupsSequence
+    sources = [group.DerivationImageSequence[0].SourceImageSequence[0] for group in groups]
+    for source in {id(source): source for source in sources}.values():  # segments share them
+        source.ReferencedFrameNumber = frames[source.ReferencedFrameNumber - 1] + 1
+
+
 def _segmentation(
-    images: Sequence[Dataset],
-    planes: NDArray[np.uint8],
-    found: Mapping[int, str],
-    bundle: BundleRecord,
-    weights: WeightsRecord,
-    encoding: Encoding,
+    sources: Sources, bundle: BundleRecord, weights: WeightsRecord, encoding: Encoding
 ) -> Segmentation:
     """The whole object."""
     import highdicom
@@ -307,12 +193,12 @@ def _segmentation(
     is_labelmap = encoding == "LABELMAP"
     origin = "SYNTHETIC demo" if weights["synthetic"] else "Research"
     segmentation = highdicom.seg.Segmentation(
-        source_images=images,
-        pixel_array=planes,
+        source_images=sources.images,
+        pixel_array=_segment_planes(sources, encoding),
         segmentation_type=encoding,
         segment_descriptions=[
             _segment(number if is_labelmap else segment, name, algorithm)
-            for segment, (number, name) in enumerate(found.items(), 1)
+            for segment, (number, name) in enumerate(sources.found.items(), 1)
         ],
         series_instance_uid=generate_uid(),
         series_number=9001,
@@ -328,6 +214,8 @@ def _segmentation(
         content_qualification="RESEARCH",
         specific_character_set="ISO_IR 192",
     )
+    if sources.multi_frame:
+        _name_frames(segmentation, sources.stack)
     if is_labelmap:
         # pydicom's own encoder: GDCM's ends the process where a frame's pixels are odd in number.
         segmentation.compress(RLELossless, encoding_plugin="pydicom", generate_instance_uid=False)

@@ -26,6 +26,7 @@ from ..volume import Volume
 from .case_result import describe_case
 from .dicom_segmentation import SEGMENTATION_NAME as DICOM_NAME
 from .dicom_segmentation import write_dicom_segmentation
+from .dicom_structure_set import STRUCTURE_SET_NAME, write_structure_set
 from .label_volume import write_label_volume
 from .nifti_file import is_sheared, tilt_warning
 from .run_record import RunRecord
@@ -60,6 +61,7 @@ class SaveSegmentationd(Transform):
         untilted_copy: Whether to write `segmentation_untilted.nii.gz` for a tilted scan: the same
             labels on a grid without shear, each at its place in the patient, for programs that
             know no shear.
+        structure_set: Whether to write `structures_rt.dcm`, an RT structure set, for DICOM input.
         figures: Whether to write `figure.png`.
 
     Raises:
@@ -75,6 +77,7 @@ class SaveSegmentationd(Transform):
         structures: str | Sequence[str] = "all",
         smallest_piece_ml: float = 0.0,
         untilted_copy: bool = False,
+        structure_set: bool = False,
         figures: bool = True,
     ) -> None:
         if not smallest_piece_ml >= 0:
@@ -83,6 +86,7 @@ class SaveSegmentationd(Transform):
         self.record = record
         self.smallest_piece_ml = smallest_piece_ml
         self.untilted_copy = untilted_copy
+        self.structure_set = structure_set
         self.figures = figures
         self.names = names_by_number(record.card)
         self.wanted = _choose(structures, self.names)
@@ -151,26 +155,27 @@ class SaveSegmentationd(Transform):
     def _write_dicom(
         self, folder: Path, data: dict[str, Any], case: CaseRecord, labels: NDArray[np.uint8]
     ) -> list[str]:
-        """A DICOM segmentation where the input was DICOM; its warnings go to the case."""
+        """DICOM masks where the input was DICOM; their warnings go to the case."""
         if case["format"] != "dicom":
             return []
-        record = self.record
-        coded = {n: name for n, name in enumerate(self.names) if n and name in STRUCTURES}
-        others = [name for name in self.names[1:] if name and name not in STRUCTURES]
-        if others:
-            sentence = f"Not in the DICOM segmentation, for want of a code: {', '.join(others)}."
-            case["warnings"].append(sentence)
-        case["warnings"] += write_dicom_segmentation(
-            folder / DICOM_NAME,
-            source_files=data["case"]["files"],
-            frames=data["case"].get("frames"),
-            labels=labels,
-            affine=data["volume"].affine,
-            names=coded,
-            bundle=record.bundle,
-            weights=record.card.provenance(),
-        )
-        return [DICOM_NAME] if (folder / DICOM_NAME).is_file() else []
+        named = {number: name for number, name in enumerate(self.names) if number and name}
+        coded = {number: name for number, name in named.items() if name in STRUCTURES}
+        given: dict[str, Any] = {
+            "source_files": data["case"]["files"],
+            "frames": data["case"].get("frames"),
+            "labels": labels,
+            "affine": data["volume"].affine,
+            "bundle": self.record.bundle,
+            "weights": self.record.card.provenance(),
+        }
+        notes = write_dicom_segmentation(folder / DICOM_NAME, names=coded, **given)
+        if len(coded) < len(named):
+            others = ", ".join(name for name in named.values() if name not in STRUCTURES)
+            notes.insert(0, f"Not in the DICOM segmentation, for want of a code: {others}.")
+        if self.structure_set:
+            notes += write_structure_set(folder / STRUCTURE_SET_NAME, names=named, **given)
+        case["warnings"] += dict.fromkeys(notes)  # both say what their images lack
+        return [name for name in (DICOM_NAME, STRUCTURE_SET_NAME) if (folder / name).is_file()]
 
     def _write_figure(
         self,

@@ -6,6 +6,7 @@ import re
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import torch
 
@@ -15,6 +16,7 @@ from common.tables.segmentation_cases import segmentation_cases
 from common.tables.totalsegmentator import STRUCTURES
 from common.weights import read_tensors
 
+from ..dicom_files import ramp, write_series
 from .conftest import CT_FM_WHOLEBODY
 
 CONFIGS = CT_FM_WHOLEBODY / "configs"
@@ -221,7 +223,6 @@ def test_what_there_is_not_is_refused_before_anything_is_read(segment, scans, op
 
 
 def test_dicom_comes_back_as_dicom(segment, shared, tmp_path):
-    pydicom = pytest.importorskip("pydicom")
     ended = segment("--input", shared / "data" / "ct" / "abdomen_dicom_jpeg2000")
     assert ended.code == 0, ended.err
     (folder,) = (path.parent for path in (tmp_path / "out").glob("*/result.json"))
@@ -229,6 +230,19 @@ def test_dicom_comes_back_as_dicom(segment, shared, tmp_path):
     assert written.Modality == "SEG"
     found = {segment.SegmentLabel for segment in written.SegmentSequence}
     assert found == set(volumes(folder))
+    assert not (folder / "structures_rt.dcm").exists()
+
+
+def test_an_rt_structure_set_is_written_where_asked_for(segment, tmp_path):
+    write_series(tmp_path / "scan", ramp(12, 24, 24), spacing_mm=(6.0, 6.0), step=(0, 0, 6.0))
+    ended = segment("--input", tmp_path / "scan", "--structure_set", "True")
+    assert ended.code == 0, ended.err
+    (folder,) = (path.parent for path in (tmp_path / "out").glob("*/result.json"))
+    assert {"segmentation.dcm", "structures_rt.dcm"} <= set(result(folder)["files"])
+    written = pydicom.dcmread(folder / "structures_rt.dcm")
+    assert {roi.ROIName for roi in written.StructureSetROISequence} == set(volumes(folder))
+    warnings = result(folder)["case"]["warnings"]
+    assert sum("no FrameOfReferenceUID" in warning for warning in warnings) == 1
 
 
 def test_training_writes_weights_that_run(

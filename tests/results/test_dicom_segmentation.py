@@ -18,24 +18,22 @@ from common.results.dicom_segmentation import write_dicom_segmentation
 from common.results.structure_colours import structure_colour
 from common.tables.snomed import structure_code
 from common.volume import Volume
-from tests.dicom_files import ramp, save, uid, write_multi_frame, write_series
-
-FRAME_OF_REFERENCE = uid("frame of reference")
-TURNED = np.array([[0.8, 0.6, 0.0], [-0.36, 0.48, 0.8], [0.48, -0.64, 0.6]])
-"""Directions along a row, down a column and along the normal of an oblique series."""
-NAMES = {3: "kidney_left", 5: "liver", 52: "aorta", 92: "rib_left_1", 23: "kidney_cyst_left"}
-BUNDLE: Any = {"name": "ct_fm_wholebody", "version": "0.1.0"}
-
-
-def in_a_frame(dataset: Dataset, index: int) -> None:
-    dataset.FrameOfReferenceUID = FRAME_OF_REFERENCE
-    dataset.SliceThickness = 2.5
-
-
-def pattern(shape: Sequence[int], numbers: Sequence[int] = (0, 5, 52, 3)) -> NDArray[np.uint8]:
-    """Labels `(I, J, K)` without any symmetry, so that every flip or shift shows."""
-    i, j, k = np.indices(shape)
-    return np.array(numbers, np.uint8)[(i + 2 * j + 3 * k + i * j * k) // 3 % len(numbers)]
+from tests.dicom_files import ramp, uid, write_series
+from tests.results.dicom_masks import (
+    BUNDLE,
+    NAMES,
+    SERIES,
+    WEIGHTS,
+    doubled_series,
+    enhanced_file,
+    in_a_frame,
+    pattern,
+    pixels_mm,
+    slice_of_file,
+    turned_series,
+    two_thicknesses,
+    voxels_at,
+)
 
 
 @pytest.fixture
@@ -61,13 +59,7 @@ def write(path: Path) -> Callable[..., list[str]]:
             "affine": volume.affine,
             "names": NAMES,
             "bundle": BUNDLE,
-            "weights": {
-                "name": "demo",
-                "sha256": "ab" * 32,
-                "source": "phantoms",
-                "synthetic": synthetic,
-                "clinical_use": False,
-            },
+            "weights": {**WEIGHTS, "synthetic": synthetic},
         }
         return write_dicom_segmentation(path, **{**arguments, **change})
 
@@ -83,19 +75,22 @@ def by_image(path: Path, files: Sequence[Path]) -> NDArray[np.uint8]:
 
 
 def by_place(path: Path, volume: Volume) -> NDArray[np.uint8]:
-    """Numbers `(I, J, K)`, every frame put where its own position says; plain pydicom."""
+    """Numbers `(I, J, K)`, every pixel put where its frame's own header says; plain pydicom."""
     dataset = pydicom.dcmread(path)
     numbers = numbers_of(dataset)
+    (shared,) = dataset.SharedFunctionalGroupsSequence
+    orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    spacing_mm = shared.PixelMeasuresSequence[0].PixelSpacing
     labels = np.zeros(volume.voxels.shape, np.uint8)
     frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
     for pixels, group in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
-        x, y, z = group.PlanePositionSequence[0].ImagePositionPatient
-        index = np.linalg.solve(volume.affine, [-x, -y, z, 1])
-        np.testing.assert_allclose(index[:3], np.rint(index[:3]), atol=1e-3)
-        i, j, k = np.rint(index[:3]).astype(int)
-        assert (i, j) == (0, 0)
-        number = numbers[group.SegmentIdentificationSequence[0].ReferencedSegmentNumber]
-        labels[:, :, k][pixels.T == 1] = number
+        position = group.PlanePositionSequence[0].ImagePositionPatient
+        inside = pixels > 0
+        places = pixels_mm(position, orientation, spacing_mm, pixels.shape)[inside]
+        segments = pixels[inside]  # a label map has them itself
+        if dataset.SegmentationType == "BINARY":
+            segments = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        labels[voxels_at(places, volume)] = numbers[segments]
     return labels
 
 
@@ -108,43 +103,6 @@ def numbers_of(dataset: Dataset) -> NDArray[np.uint8]:
     return numbers
 
 
-def turned_series(folder: Path, sign: int = 1) -> list[Path]:
-    return write_series(
-        folder,
-        ramp(5, 8, 7),
-        step=(sign * 2.5 * TURNED[2]).tolist(),
-        orientation=[*TURNED[0], *TURNED[1]],
-        edit=in_a_frame,
-    )
-
-
-def doubled_series(folder: Path) -> list[Path]:
-    files = write_series(folder, ramp(5, 8, 7), edit=in_a_frame)
-    (double := pydicom.dcmread(files[2])).SOPInstanceUID = uid("double")
-    return [save(double, folder / "A_double"), *files]
-
-
-SERIES: dict[str, Callable[[Path], list[Path]]] = {
-    "straight": lambda folder: write_series(folder, ramp(5, 8, 7), edit=in_a_frame),
-    "no whole bytes": lambda folder: write_series(folder, ramp(5, 7, 5), edit=in_a_frame),
-    "from the top down": lambda folder: write_series(
-        folder, ramp(5, 8, 7), step=(0, 0, -2.5), edit=in_a_frame
-    ),
-    "feet first and prone": lambda folder: write_series(
-        folder, ramp(5, 8, 7), orientation=(-1, 0, 0, 0, -1, 0), edit=in_a_frame
-    ),
-    "mirrored rows": lambda folder: write_series(
-        folder, ramp(5, 8, 7), orientation=(-1, 0, 0, 0, 1, 0), edit=in_a_frame
-    ),
-    "oblique": turned_series,
-    "oblique from the top down": lambda folder: turned_series(folder, -1),
-    "tilted": lambda folder: write_series(
-        folder, ramp(5, 8, 7), step=(0.0, 0.6, 2.5), edit=in_a_frame
-    ),
-    "with a double": doubled_series,
-}
-
-
 @pytest.mark.parametrize("kind", SERIES)
 @pytest.mark.parametrize("encoding", ["BINARY", "LABELMAP"])
 def test_every_voxel_comes_back_on_its_own_image(
@@ -154,18 +112,17 @@ def test_every_voxel_comes_back_on_its_own_image(
     volume = read_dicom(files)
     labels = pattern(volume.voxels.shape)
     assert write(files, labels, volume, encoding=encoding) == []
-    # What an image holds tells which slice of the volume it is; of doubles the first one counts.
-    slices = {pydicom.dcmread(file).pixel_array.tobytes(): file for file in reversed(files)}
-    ordered = [slices[np.ascontiguousarray(volume.voxels[:, :, k].T).tobytes()] for k in range(5)]
-    np.testing.assert_array_equal(by_image(path, ordered), labels.transpose(2, 1, 0))
-    if encoding == "BINARY":
-        np.testing.assert_array_equal(by_place(path, volume), labels)
+    np.testing.assert_array_equal(by_place(path, volume), labels)
+    if not kind.startswith("enhanced"):
+        file_of = {k: file for file, k in reversed(slice_of_file(files).items())}
+        ordered = [file_of[k] for k in range(5)]
+        np.testing.assert_array_equal(by_image(path, ordered), labels.transpose(2, 1, 0))
 
 
 def test_an_oblique_series_is_read_back_where_it_lies(
     tmp_path: Path, path: Path, write: Callable[..., Any]
 ) -> None:
-    files = turned_series(tmp_path / "series", -1)
+    files = turned_series(tmp_path / "series", step=-1)
     volume = read_dicom(files)
     labels = pattern(volume.voxels.shape)
     write(files, labels, volume)
@@ -182,10 +139,8 @@ def test_an_oblique_series_is_read_back_where_it_lies(
 def test_frames_of_an_enhanced_ct_are_referred_to_by_their_number(
     tmp_path: Path, path: Path, write: Callable[..., Any], encoding: str
 ) -> None:
-    file = write_multi_frame(tmp_path / "enhanced.dcm", ramp(5, 8, 7))
+    (file,) = enhanced_file(tmp_path)
     dataset = pydicom.dcmread(file)
-    in_a_frame(dataset, 0)
-    dataset.save_as(file)
     volume = read_dicom([file])
     labels = pattern(volume.voxels.shape)
     assert write([file], labels, volume, encoding=encoding) == []
@@ -284,14 +239,11 @@ def test_the_series_says_whether_the_weights_are_synthetic(
 
 
 @pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="dciodvfy (dicom3tools) is not here")
-@pytest.mark.parametrize("kind", ["straight", "oblique", "tilted", "enhanced"])
+@pytest.mark.parametrize("kind", ["straight", "oblique", "tilted", "enhanced", "two thicknesses"])
 def test_an_outside_validator_finds_no_error(
     tmp_path: Path, path: Path, write: Callable[..., Any], kind: str
 ) -> None:
-    if kind == "enhanced":
-        files = [write_multi_frame(tmp_path / "enhanced.dcm", ramp(5, 8, 7))]
-    else:
-        files = SERIES[kind](tmp_path / "series")
+    files = (SERIES | {"two thicknesses": two_thicknesses})[kind](tmp_path / "series")
     shape = read_dicom(files).voxels.shape
     write(files, pattern(shape, (0, 3, 5, 52, 92, 23)))
     dataset = pydicom.dcmread(path)  # Debian's dciodvfy does not inflate
@@ -303,42 +255,88 @@ def test_an_outside_validator_finds_no_error(
     assert [line for line in said.splitlines() if line.startswith("Error")] == []
 
 
-def test_missing_slices_give_a_reason_and_no_file(
+@pytest.mark.parametrize("encoding", ["BINARY", "LABELMAP"])
+def test_images_beside_missing_ones_keep_their_own_labels(
+    tmp_path: Path, path: Path, write: Callable[..., Any], encoding: str
+) -> None:
+    files = write_series(tmp_path / "series", ramp(12, 8, 7), skip=[4], edit=in_a_frame)
+    volume = read_dicom(files)
+    labels = pattern(volume.voxels.shape)
+    assert write(files, labels, volume, encoding=encoding) == [
+        "1 of the volume's 12 slices have no image of their own; in the DICOM masks each image has "
+        "the labels of the slice nearest to it."
+    ]
+    there = [k for k in range(12) if k != 4]
+    expected = np.zeros_like(labels)
+    expected[..., there] = labels[..., there]
+    np.testing.assert_array_equal(by_place(path, volume), expected)
+    np.testing.assert_array_equal(by_image(path, files), labels.T[there])
+
+
+def test_images_of_two_thicknesses_take_the_nearest_labels(
     tmp_path: Path, path: Path, write: Callable[..., Any]
 ) -> None:
-    files = write_series(tmp_path / "series", ramp(12), skip=[4], edit=in_a_frame)
-    path.parent.mkdir()
-    path.write_text("of an earlier run")
-    assert write(files) == [
-        "No DICOM segmentation is written: the series lacks 1 of its 12 slices, so there is no "
-        "image to refer to."
-    ]
-    assert not path.exists()
+    files = two_thicknesses(tmp_path / "series")
+    volume = read_dicom(files)
+    labels = pattern(volume.voxels.shape)
+    (note,) = write(files, labels, volume)
+    assert note.startswith("9 of the volume's 17 slices have no image of their own")
+    np.testing.assert_array_equal(by_image(path, files), labels.T[[0, 1, 2, 3, 4, 8, 12, 16]])
+    (measures,) = pydicom.dcmread(path).SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    assert measures.SliceThickness == 1.25
 
 
-def test_slices_at_uneven_places_give_a_reason_and_no_file(
-    path: Path, write: Callable[..., list[str]], tmp_path: Path
+def test_images_between_the_volumes_slices_take_the_nearest_labels(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
 ) -> None:
-    heights = [0, 4, 8, 12, 13, 20, 27]
+    heights = [0.0, 2.0, 4.0, 6.0, 9.2, 12.4, 15.6]  # even ones are 1.95 mm apart
 
     def edit(dataset: Dataset, index: int) -> None:
         in_a_frame(dataset, index)
         dataset.ImagePositionPatient = [0, 0, heights[index]]
 
-    (sentence,) = write(write_series(tmp_path / "s", ramp(7), edit=edit))
-    assert "the slices are unevenly spaced" in sentence
-    assert not path.exists()
+    files = write_series(tmp_path / "series", ramp(7, 8, 7), edit=edit)
+    volume = read_dicom(files)
+    labels = pattern(volume.voxels.shape)
+    (note,) = write(files, labels, volume)
+    assert note.startswith("2 of the volume's 9 slices have no image of their own")
+    np.testing.assert_array_equal(by_image(path, files), labels.T[[0, 1, 2, 3, 5, 6, 8]])
+    written = pydicom.dcmread(path).PerFrameFunctionalGroupsSequence
+    places = {float(each.PlanePositionSequence[0].ImagePositionPatient[2]) for each in written}
+    assert places == set(heights)  # an image's own place, not that of the volume's slice
 
 
-def test_a_part_of_a_multi_frame_file_gives_a_reason_and_no_file(
-    path: Path, write: Callable[..., list[str]], tmp_path: Path
+def test_a_structure_between_the_images_is_missed_and_said(
+    tmp_path: Path, path: Path, write: Callable[..., Any]
 ) -> None:
-    file = write_multi_frame(tmp_path / "e.dcm", ramp(6))
-    frames = [[0, 1, 2]]
-    volume = read_dicom([file], frames=frames)
-    (sentence,) = write([file], volume=volume, frames=frames)
-    assert "a part of a multi-frame file" in sentence
+    files = write_series(tmp_path / "series", ramp(12, 8, 7), skip=[4], edit=in_a_frame)
+    labels = np.zeros((7, 8, 12), np.uint8)
+    labels[2, 3, 4], labels[4, 5, 6] = 5, 52
+    (note,) = write(files, labels)
+    assert note.endswith("1 of the structures found lie on no image.")
+    (segment,) = pydicom.dcmread(path).SegmentSequence
+    assert segment.SegmentLabel == "aorta"
+    (note,) = write(files, np.where(labels == 5, labels, 0))
+    assert "none of the structures was found" in note
     assert not path.exists()
+
+
+@pytest.mark.parametrize("encoding", ["BINARY", "LABELMAP"])
+def test_a_part_of_a_multi_frame_file_refers_to_its_own_frames(
+    tmp_path: Path, path: Path, write: Callable[..., Any], encoding: str
+) -> None:
+    (file,) = enhanced_file(tmp_path)
+    frames = [[1, 2, 3]]
+    dataset, volume = pydicom.dcmread(file), read_dicom([file], frames=frames)
+    labels = pattern(volume.voxels.shape)
+    assert write([file], labels, volume, frames=frames, encoding=encoding) == []
+    segmentation = highdicom.seg.segread(path)
+    segments = segmentation.get_pixels_by_source_frame(
+        dataset.SOPInstanceUID, [2, 3, 4], combine_segments=True
+    )
+    np.testing.assert_array_equal(numbers_of(segmentation)[segments], labels.T[::-1])
+    np.testing.assert_array_equal(volume.voxels.T[::-1], dataset.pixel_array[1:4])
+    np.testing.assert_array_equal(by_place(path, volume), labels)
 
 
 def test_nothing_found_gives_a_reason_and_no_file(
