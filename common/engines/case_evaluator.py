@@ -293,6 +293,8 @@ def _link(error: BaseException, kind: type[InputError]) -> InputError | None:
 
 def _chain(error: BaseException) -> list[BaseException]:
     chain = [error]
-    while (deeper := chain[-1].__cause__ or chain[-1].__context__) not in (None, *chain):
+    while (deeper := chain[-1].__cause__ or chain[-1].__context__) is not None:
+        if deeper in chain:
+            break
         chain.append(deeper)
     return chain

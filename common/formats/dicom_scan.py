@@ -122,10 +122,13 @@ def find_series(files: Iterable[Path]) -> tuple[list[Series], list[Rejection]]:
     rejections += [_rejection(headers, headers[0].refusal) for headers in refused.values()]
     groups = group_series(slices)
     rejections += [_rejection(headers, reason) for headers, reason in groups.left_out]
-    series = []
+    series: list[Series] = []
     for group in groups.series:
         stacked = _stacked(group, num_frames, groups.ambiguous)
-        (rejections if isinstance(stacked, Rejection) else series).append(stacked)
+        if isinstance(stacked, Rejection):
+            rejections.append(stacked)
+        else:
+            series.append(stacked)
     return _number_parts(sorted(series, key=_sort_key)), rejections
 
 
