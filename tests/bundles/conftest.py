@@ -161,10 +161,12 @@ def quick_training(tiny_card, tmp_path):
 @pytest.fixture
 def quick_list_training(tiny_card, tmp_path, scans):
     """For `ct_rate`: a list that has the five scans as those of sixty patients."""
-    rows = [
-        {"image": f"{name}.nii.gz", "patient_id": f"p{number}", **dict.fromkeys(CT_RATE_LABELS, 0)}
-        for number, name in zip(range(60), cycle(("one", "two", "three", "four", "five")))
-    ]
+    (tmp_path / "sixty").mkdir()
+    rows = []
+    for number, name in zip(range(60), cycle(("one", "two", "three", "four", "five"))):
+        (tmp_path / "sixty" / f"p{number}.nii.gz").hardlink_to(scans / f"{name}.nii.gz")
+        row = {"image": f"p{number}.nii.gz", "patient_id": f"p{number}"}
+        rows.append({**row, **dict.fromkeys(CT_RATE_LABELS, 0)})
     for number, row in enumerate(rows):
         row.update({label: (number >> place % 3) % 2 for place, label in enumerate(CT_RATE_LABELS)})
     with (tmp_path / "labels.csv").open("w", newline="") as file:
@@ -173,7 +175,7 @@ def quick_list_training(tiny_card, tmp_path, scans):
         table.writerows(rows)
     return [
         "--train_as", tiny_card.path.with_suffix(""), "--output_dir", tmp_path / "run",
-        "--dataset_dir", scans, "--labels_file", tmp_path / "labels.csv",
+        "--dataset_dir", tmp_path / "sixty", "--labels_file", tmp_path / "labels.csv",
         "--validation_fraction", "0.1", "--initial_weights", "", "--num_workers", "0",
     ]  # fmt: skip
 

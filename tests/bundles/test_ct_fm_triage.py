@@ -166,7 +166,7 @@ def test_places_are_known_of_phantoms_alone(run_bundle, quick_triage_training, h
         "--validation_fraction", 0.4,
     )  # fmt: skip
     assert ended.code == 1
-    assert "error: locate.json must have phantom heads, got " in ended.err
+    assert "got: locate.json must have phantom heads, got " in ended.error
 
 
 def test_a_list_of_heads_trains_and_is_scored(run_bundle, quick, quick_triage_training, heads):

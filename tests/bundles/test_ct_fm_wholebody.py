@@ -120,7 +120,7 @@ def test_phantom_leaves_everything_that_belongs_to_a_segmentation(
     written = result(folder)
     assert written["settings"]["preset"] == "accurate"
     windowing = written["settings"]["inferer"]["StreamingInferer"]["windowing"]["Windowing"]
-    assert windowing["overlap"] == 0.25  # of the card
+    assert windowing["overlap"] == [0.25] * 3  # of the card
     assert set(written["outputs"]["structures"]) == set(volumes(folder))
 
 
