@@ -121,7 +121,7 @@ class CaseEvaluator(SupervisedEvaluator):
                 ("postprocessing", kwargs.get("postprocessing")),
             )
         }
-        self.logger.setLevel(logging.WARNING)  # the progress bar says it better
+        self.logger.setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once
 
     def run(self) -> None:
         """Run all cases, then write `summary.csv` once for all processes."""
