@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import ignite.distributed as idist
 from ignite.engine import Engine
 from monai.data import Dataset
 from monai.engines import SupervisedEvaluator
@@ -127,6 +128,8 @@ class CaseEvaluator(SupervisedEvaluator):
         """Run all cases, then write `summary.csv` once for all processes."""
         self.account = Account()
         self.record.open()
+        if is_first_process():
+            self.record.keep_names(self.dataset.data)
         self.dataset.data = from_first(self.dataset.data)  # each may have seen another folder
         if is_first_process():
             for case in self.dataset.data:
@@ -137,6 +140,10 @@ class CaseEvaluator(SupervisedEvaluator):
         self._say_what_is_skipped()
         try:
             self._run(todo)
+        except KeyboardInterrupt:
+            if idist.get_world_size() == 1:  # of several, none waits for the others now
+                self._write_tables([self.account])
+            raise
         finally:
             self.record.release_all()
         self._conclude(own)

@@ -95,7 +95,7 @@ class Claims:
     def is_lost(self, path: str | Path) -> bool:
         """Whether someone else has taken over what is held: this process stood still for long."""
         mine = self._held.get(Path(path))
-        return mine is not None and owner_of(path) != mine
+        return mine is not None and owner_of(path) not in (None, mine)
 
     def held(self) -> list[Path]:
         """The files of all claims that are held."""

@@ -46,7 +46,7 @@ def write_rejections(
             "case_id": name,
             "status": "failed" if each.damaged else "rejected",
             "reason": " ".join(each.reason.split()),
-            "path": each.path,
+            "path": _true(each.path),
         }
         for name, each in zip(names[len(cases) :], volumes, strict=True)
     ]
@@ -56,12 +56,15 @@ def write_rejections(
             row = {"case_id": case["case_id"], "status": "failed", "reason": reason}
             rows.append({**row, "path": source_of(case)})
     met = {_cell(row["path"]) for row in rows}
-    met |= {_cell(str(path)) for case in cases for path in (case["image"], *case.get("files", ()))}
+    met |= {
+        _cell(_true(path)) for case in cases for path in (case["image"], *case.get("files", ()))
+    }
     known = {case["case_id"] for case in cases}
     earlier = [
         row
         for row in read_rejections(output_dir)
-        if row["path"] not in met and row["case_id"] not in known
+        if row["path"] not in met
+        and not (row["case_id"] in known and not Path(row["path"]).is_absolute())
     ]
     rows = earlier + rows
     path = output_dir / REJECTED_NAME
@@ -84,6 +87,14 @@ def read_rejections(output_dir: Path) -> list[dict[str, str]]:
     """
     path = output_dir / REJECTED_NAME
     return read_table(path, columns=COLUMNS) if path.is_file() else []
+
+
+def _true(path: str) -> str:
+    """The absolute path of a file that is there; anything else, such as a list's name, as it is."""
+    try:
+        return str(Path(path).absolute()) if Path(path).exists() else path
+    except (OSError, ValueError):
+        return path
 
 
 def _cell(text: str) -> str:

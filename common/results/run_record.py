@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -98,6 +99,25 @@ class RunRecord:
                 **self.settings,
             },
         )
+
+    def keep_names(self, cases: Sequence[Case]) -> None:
+        """Let scans that have a folder here keep its name, in place.
+
+        What a scan is called depends on its neighbours; one that came later must not make the
+        others run again under longer names.
+        """
+        folders: dict[str, list[str]] = defaultdict(list)
+        for path in self.output_dir.glob("*/"):
+            source = source_of_folder(path)
+            if source:
+                folders[os.path.realpath(source)].append(path.name)
+        sources = Counter(os.path.realpath(source_of(case)) for case in cases)
+        names = {case["case_id"] for case in cases}
+        for case in cases:
+            source = os.path.realpath(source_of(case))
+            found = folders.get(source, [])
+            if len(found) == 1 == sources[source] and found[0] not in names:
+                case["case_id"] = found[0]
 
     def is_finished(self, case: Case) -> bool:
         """Whether a whole result of this scan, made in the same way, is there."""

@@ -188,7 +188,10 @@ def doubt_chest(seen: BodyPart) -> Doubt | None:
     least, sure = LUNG_SHARE
     found = f"lung is {seen.lung_share:.1%} of the body at most (a chest: {sure:.0%} or more)"
     if seen.skull_share >= SKULL_SHARE[1] and seen.lung_share < LUNG_WITH_SKULL:
-        return Doubt(f"{found} and a ring of bone holds {seen.skull_share:.0%} of it", True)
+        needed = f"{LUNG_WITH_SKULL:.0%} or more where a ring of bone holds so much"
+        ring = f"a ring of bone, as a skull, holds {seen.skull_share:.0%} of it"
+        found = f"lung is {seen.lung_share:.1%} of the body at most and {ring} (a chest: {needed})"
+        return Doubt(found, True)
     if seen.lung_share >= sure:
         if seen.lung_height_mm >= SHORT * seen.body_mm[0]:
             return None
@@ -271,7 +274,7 @@ class CheckBodyPartd(MapTransform):
                 msg = (
                     f"image must show a {self.anatomy}, got a body of {size} mm in which "
                     f"{doubt.found}; check that it is the right scan, or run it all the same with "
-                    f"any_body_part True"
+                    f"`--any_body_part True`"
                 )
                 raise InputError(msg)
             facts = {**volume.facts, "body_part": _rounded(seen)}

@@ -168,6 +168,25 @@ def test_a_file_that_cannot_be_looked_at_is_one_failed_case(evaluate):
     assert evaluate.done == ["a", "b", "c"]
 
 
+def test_a_scan_keeps_its_folder_when_a_neighbour_makes_its_name_longer(evaluate, tmp_path):
+    (tmp_path / "s.nii").write_text("voxels")
+    (case,) = cases("s")
+    evaluate([{**case, "image": str(tmp_path / "s.nii")}])
+    evaluate([{**case, "case_id": "d1_s", "image": str(tmp_path / "s.nii")}])
+    assert evaluate.done == []
+    assert list(summary(tmp_path)) == ["s"]
+
+
+def test_what_is_finished_is_in_the_summary_of_an_interrupted_run(evaluate, tmp_path):
+    def interrupt(data):
+        if data["case_id"] == "b":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(cases("a", "b", "c"), save=interrupt)
+    assert list(summary(tmp_path)) == ["a"]
+
+
 def test_two_runs_share_the_cases_and_both_wait_for_all(evaluate, tmp_path, begin, caplog):
     caplog.set_level(logging.INFO)
     other, (case,) = begin(output_dir=tmp_path), cases("b")

@@ -75,6 +75,23 @@ def test_a_row_goes_once_a_case_has_its_name(case, out):
     assert list(out.iterdir()) == []
 
 
+def test_a_broken_scan_of_the_same_name_elsewhere_keeps_its_row(case, out, tmp_path):
+    (tmp_path / "b").mkdir()
+    (tmp_path / "b" / "scan.nii").write_text("broken")
+    broken = Rejection(str(tmp_path / "b" / "scan.nii"), "torn", True, case_id="scan")
+    write_rejections(out, [], [broken], {})
+    write_rejections(out, [case], [], {})
+    assert statuses(out) == {"scan": ("failed", "torn")}
+
+
+def test_a_file_is_one_row_however_its_path_is_spelt(out, tmp_path, monkeypatch):
+    (tmp_path / "mask.nii").write_text("mask")
+    monkeypatch.chdir(tmp_path)
+    for path in ("mask.nii", str(tmp_path / "mask.nii")):
+        write_rejections(out, [], [Rejection(path, "a mask")], {})
+        assert len(statuses(out)) == 1
+
+
 def test_a_spoiled_table_is_an_error_and_stays(case, out):
     (out / "rejected.csv").write_text("my own notes\n1\n")
     with pytest.raises(InputError, match="must have the columns"):

@@ -203,7 +203,7 @@ def test_a_refusal_says_what_was_measured_and_how_to_go_on():
         check({"volume": phantom("head")})
     with pytest.raises(InputError, match=r"lung is 0.0% of the body at most \(a chest: 10% or mor"):
         check({"volume": block(0, 100)})
-    with pytest.raises(InputError, match="run it all the same with any_body_part True"):
+    with pytest.raises(InputError, match="run it all the same with `--any_body_part True`"):
         check({"volume": block(0, 100)})
 
 
