@@ -7,7 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-import huggingface_hub
+import huggingface_hub.hf_api  # loaded lazily otherwise, and the fixture below turns its knobs
 import numpy as np
 import pytest
 import torch
