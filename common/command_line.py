@@ -22,7 +22,7 @@ import torch
 from fire.parser import DefaultParseValue
 from monai.bundle import ConfigParser
 
-from .errors import InputError
+from .errors import InputError, first_of
 from .options import NAMES, NEVER_EMPTY, TEXT
 from .parallel import existing_device, join_processes
 
@@ -96,9 +96,7 @@ def say_in_one_line(
     if issubclass(kind, KeyboardInterrupt):
         print("\ninterrupted: the same command goes on with what is left", file=sys.stderr)
         return
-    link: BaseException | None = error
-    while link is not None and not isinstance(link, InputError):
-        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    link = first_of(error, InputError)
     if link is None:
         traceback.print_exception(kind, error, trace)
     else:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from typing import TypeVar
+
+Kind = TypeVar("Kind", bound=BaseException)
 
 
 class InputError(ValueError):
@@ -21,6 +24,21 @@ class InputError(ValueError):
 
 class OutputError(InputError):
     """A place that cannot be written: no case that comes after can end well either."""
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """An error, what it was raised from, and so on to the first; each once."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
+    return chain
+
+
+def first_of(error: BaseException, kind: type[Kind]) -> Kind | None:
+    """The first error of a kind among an error and its causes."""
+    return next((link for link in causes_of(error) if isinstance(link, kind)), None)
 
 
 def at_least_one(**numbers: int) -> None:

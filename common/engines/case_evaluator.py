@@ -16,7 +16,7 @@ from monai.engines import SupervisedEvaluator
 from tqdm import tqdm
 
 from ..case import Case, CaseList
-from ..errors import InputError, OutputError
+from ..errors import InputError, OutputError, causes_of, first_of
 from ..naming import shown
 from ..parallel import from_first, gather, is_first_process, own_share, wait_for_others
 from ..phantom.export import draw
@@ -130,11 +130,9 @@ class CaseEvaluator(SupervisedEvaluator):
         self.record.open()
         if is_first_process():
             self.record.keep_names(self.dataset.data)
-        self.dataset.data = from_first(self.dataset.data)  # each may have seen another folder
-        if is_first_process():
             for case in self.dataset.data:
                 draw(case)
-        wait_for_others()
+        self.dataset.data = from_first(self.dataset.data)  # each may have seen another folder
         own = own_share(self.dataset.data)
         todo = [case for case in own if not self._was_finished(case)]
         self._say_what_is_skipped()
@@ -149,9 +147,10 @@ class CaseEvaluator(SupervisedEvaluator):
         self._conclude(own)
 
     def _was_finished(self, case: Case) -> bool:
-        if not self.record.is_finished(case):
+        mark = self.record.fingerprint(case)
+        if not self.record.is_finished(case, mark):
             return False
-        self.account.finished[case["case_id"]] = self.record.fingerprint(case)
+        self.account.finished[case["case_id"]] = mark
         self.account.num_before += 1
         return True
 
@@ -183,7 +182,7 @@ class CaseEvaluator(SupervisedEvaluator):
                 logger.info("%s is waited for, %s works on it", case_id, owner)
             return None
         mark = self.record.fingerprint(case)  # of the scan as it was before it was read
-        if self.record.is_finished(case):  # by another run, since this one began
+        if self.record.is_finished(case, mark):  # by another run, since this one began
             self.record.release(case_id)
             return {**case, "case": case, "finished": mark}
         return {**self.dataset.prepare(case), "fingerprint": mark}
@@ -210,7 +209,7 @@ class CaseEvaluator(SupervisedEvaluator):
             try:
                 output = super()._iteration(engine, batchdata)
             except Exception as error:  # one case must not end the others
-                stop = _link(error, OutputError)
+                stop = first_of(error, OutputError)
                 if stop is not None:
                     raise stop  # noqa: B904 - it is in that chain already
                 reason = reason_of(error)
@@ -286,22 +285,8 @@ class CaseEvaluator(SupervisedEvaluator):
 
 def reason_of(error: BaseException) -> str:
     """The message a user can act on: the first `InputError` of a chain, else its first cause."""
-    link = _link(error, InputError)
+    link = first_of(error, InputError)
     if link is not None:
         return str(link)
-    first = _chain(error)[-1]
+    first = causes_of(error)[-1]
     return f"{type(first).__name__}: {first}"
-
-
-def _link(error: BaseException, kind: type[InputError]) -> InputError | None:
-    """The first error of a kind in a chain of causes."""
-    return next((link for link in _chain(error) if isinstance(link, kind)), None)
-
-
-def _chain(error: BaseException) -> list[BaseException]:
-    chain = [error]
-    while (deeper := chain[-1].__cause__ or chain[-1].__context__) is not None:
-        if deeper in chain:
-            break
-        chain.append(deeper)
-    return chain

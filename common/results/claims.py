@@ -26,7 +26,7 @@ from .atomic import create_text, partial_name, unwritable
 LEASE_S = 180.0  # a claim that nobody has touched for so long is nobody's
 TOUCH_S = 20.0
 LONGEST_STILL_S = 3600.0  # the same for a process of this machine that is there but stands still
-RETRY_S, TELL_S = 0.5, 60.0
+RETRY_S, TELL_S = 0.1, 60.0
 logger = logging.getLogger("common.cases")
 
 
@@ -106,7 +106,7 @@ class Claims:
         """Hold a claim for a moment, after waiting for whoever holds it."""
         told = time.monotonic()
         while not self.take(path):
-            time.sleep(RETRY_S / 5)
+            time.sleep(RETRY_S)
             if time.monotonic() - told > TELL_S:
                 told = time.monotonic()
                 logger.info("%s is waited for, %s holds it", path, owner_of(path))

@@ -106,22 +106,30 @@ class RunRecord:
         What a scan is called depends on its neighbours; one that came later must not make the
         others run again under longer names.
         """
+        names = {case["case_id"] for case in cases}
+        paths = list(self.output_dir.glob("*/"))
+        if names.issuperset(path.name for path in paths):
+            return  # nobody had another name: nothing is read
         folders: dict[str, list[str]] = defaultdict(list)
-        for path in self.output_dir.glob("*/"):
+        for path in paths:
             source = source_of_folder(path)
             if source:
                 folders[os.path.realpath(source)].append(path.name)
         sources = Counter(os.path.realpath(source_of(case)) for case in cases)
-        names = {case["case_id"] for case in cases}
         for case in cases:
             source = os.path.realpath(source_of(case))
             found = folders.get(source, [])
             if len(found) == 1 == sources[source] and found[0] not in names:
                 case["case_id"] = found[0]
 
-    def is_finished(self, case: Case) -> bool:
-        """Whether a whole result of this scan, made in the same way, is there."""
-        return is_finished(self.folder(case["case_id"]), self.fingerprint(case))
+    def is_finished(self, case: Case, mark: str | None = None) -> bool:
+        """Whether a whole result of this scan, made in the same way, is there.
+
+        Args:
+            case: Of which scan.
+            mark: Its `fingerprint`, where that is known.
+        """
+        return is_finished(self.folder(case["case_id"]), mark or self.fingerprint(case))
 
     def claim(self, case: Case) -> Owner | None:
         """Make a case this process's own.

@@ -28,7 +28,7 @@ from where import WHERE_NAME, ShowWhere, labels_of
 
 from common.card import Card, read_card
 from common.catalog import WEIGHTS, BundleEntry, list_bundles
-from common.errors import InputError
+from common.errors import InputError, first_of
 from common.results.save_segmentation import SEGMENTATION_NAME, names_by_number
 
 logger = logging.getLogger("label_app.worker")
@@ -153,9 +153,7 @@ def answer(networks: LoadedNetworks, question: dict[str, Any]) -> dict[str, Any]
             return {"bundles": describe_bundles()}
         return run(networks, **question)
     except Exception as error:  # the next question must find us alive
-        link: BaseException | None = error
-        while link is not None and not isinstance(link, InputError):
-            link = link.__cause__ or link.__context__
+        link = first_of(error, InputError)
         if link is not None:
             return {"error": str(link)}
         networks.clear()
