@@ -67,6 +67,14 @@ def given_path(value: object, *, name: str) -> Path:
         raise InputError(msg) from error
 
 
+def true_path(path: str | os.PathLike[str]) -> str:
+    """The absolute path of what is there; anything else, such as a phantom's name, as it is."""
+    try:
+        return str(Path(path).absolute() if Path(path).exists() else path)
+    except (OSError, ValueError):  # too long, not to be looked at
+        return str(path)
+
+
 def why_not_regular(path: str | os.PathLike[str]) -> str:
     """What a path leads to that is no regular file, such as `a named pipe`; empty for a file.
 

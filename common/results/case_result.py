@@ -14,6 +14,7 @@ import numpy as np
 
 from ..case import Case
 from ..errors import InputError
+from ..files import true_path
 from ..volume import Volume
 from .atomic import PARTIAL, move, plain, remove, remove_partials, write_json
 from .schema import (
@@ -67,11 +68,7 @@ def describe_case(case: Case, volume: Volume) -> CaseRecord:
 
 def source_of(case: Case) -> str:
     """What a case was read from: the absolute path of a file or folder that is there, or a name."""
-    try:
-        path = Path(case["image"])
-        return str(path.absolute() if path.exists() else case["image"])
-    except OSError:  # too long, not to be looked at
-        return str(case["image"])
+    return true_path(case["image"])
 
 
 def source_of_folder(folder: str | Path) -> str:

@@ -17,7 +17,6 @@ busy cores).
 
 from __future__ import annotations
 
-import warnings as python_warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -29,8 +28,13 @@ from ..errors import InputError
 from ..formats.dicom_header import SliceHeader
 from ..formats.dicom_series import Stack
 from ..tables.snomed import Code, structure_code
-from .atomic import remove, replacing
-from .dicom_sources import NUM_LABELS, Sources, read_sources, slice_distance_mm
+from .dicom_sources import (
+    NUM_LABELS,
+    Sources,
+    read_sources,
+    slice_distance_mm,
+    write_on_sources,
+)
 from .schema import BundleRecord, WeightsRecord
 from .structure_colours import structure_colour
 
@@ -81,15 +85,12 @@ def write_dicom_segmentation(
     """
     _check_names(names, encoding)
     sources = read_sources(source_files, frames, labels, affine, names)
-    if sources.why_not:
-        remove(path)
-        return [f"No DICOM segmentation is written: {sources.why_not}."]
-    _describe_sources(sources)
-    with replacing(path) as partial, python_warnings.catch_warnings():
-        # Patients' names are repeated as they stand, with one component or five.
-        python_warnings.filterwarnings("ignore", message="The string .* person name")
+
+    def save(partial: Path) -> None:
+        _describe_sources(sources)
         _segmentation(sources, bundle, weights, encoding).save_as(partial)
-    return sources.notes
+
+    return write_on_sources(path, "DICOM segmentation", sources, save)
 
 
 def _check_names(names: Mapping[int, str], encoding: str) -> None:

@@ -9,7 +9,8 @@ Shapes: I columns, J rows, K slices of the volume, S source slices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import warnings as python_warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..formats.dicom_header import read_headers
 from ..formats.dicom_series import Stack, stack_slices
+from .atomic import remove, replacing
 from .dicom_evidence import read_evidence
 
 if TYPE_CHECKING:
@@ -105,6 +107,33 @@ def read_sources(
     if num_alone:
         notes.append(_between_images(num_alone, stack, sorted(_found(labels.T, names)), found))
     return Sources(stack, images, planes, found, why_not, notes)
+
+
+def write_on_sources(
+    path: str | Path, what: str, sources: Sources, save: Callable[[Path], object]
+) -> list[str]:
+    """Write an object that lies on the images of a series, whole or not at all.
+
+    Args:
+        path: Where to write; an older file there is removed where nothing can be written.
+        what: The object's name, for the warning.
+        sources: The images.
+        save: Makes the object and writes it to the path that it is given.
+
+    Returns:
+        Warnings as sentences: why nothing was written, or what the series lacks.
+
+    Raises:
+        InputError: If the place cannot be written.
+    """
+    if sources.why_not:
+        remove(path)
+        return [f"No {what} is written: {sources.why_not}."]
+    with replacing(path) as partial, python_warnings.catch_warnings():
+        # Patients' names are repeated as they stand, with one component or five.
+        python_warnings.filterwarnings("ignore", message="The string .* person name")
+        save(partial)
+    return sources.notes
 
 
 def slice_distance_mm(stack: Stack) -> float:

@@ -10,7 +10,6 @@ every program knows; the line runs between pixels, so that no centre lies on it.
 from __future__ import annotations
 
 import itertools
-import warnings as python_warnings
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -22,8 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..formats.dicom_header import SliceHeader
-from .atomic import remove, replacing
-from .dicom_sources import Sources, read_sources
+from .dicom_sources import Sources, read_sources, write_on_sources
 from .schema import BundleRecord, WeightsRecord
 from .structure_colours import structure_colour
 
@@ -85,14 +83,12 @@ def write_structure_set(
             the place cannot be written.
     """
     sources = read_sources(source_files, frames, labels, affine, names)
-    if sources.why_not:
-        remove(path)
-        return [f"No RT structure set is written: {sources.why_not}."]
-    with replacing(path) as partial, python_warnings.catch_warnings():
-        # Patients' names are repeated as they stand, with one component or five.
-        python_warnings.filterwarnings("ignore", message="The string .* person name")
-        _structure_set(sources, bundle, weights).save_as(partial, enforce_file_format=True)
-    return sources.notes
+
+    def save(partial: Path) -> None:
+        dataset = _structure_set(sources, bundle, weights)
+        dataset.save_as(partial, enforce_file_format=True)
+
+    return write_on_sources(path, "RT structure set", sources, save)
 
 
 def contours(mask: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:

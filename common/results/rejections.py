@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..case import Case, Rejection
+from ..files import true_path
 from ..naming import shown, unique_names
 from ..tables.csv_table import harmless, read_table
 from .atomic import remove, write_text
@@ -46,7 +47,7 @@ def write_rejections(
             "case_id": name,
             "status": "failed" if each.damaged else "rejected",
             "reason": " ".join(each.reason.split()),
-            "path": _true(each.path),
+            "path": true_path(each.path),
         }
         for name, each in zip(names[len(cases) :], volumes, strict=True)
     ]
@@ -57,7 +58,7 @@ def write_rejections(
             rows.append({**row, "path": source_of(case)})
     met = {_cell(row["path"]) for row in rows}
     met |= {
-        _cell(_true(path)) for case in cases for path in (case["image"], *case.get("files", ()))
+        _cell(true_path(path)) for case in cases for path in (case["image"], *case.get("files", ()))
     }
     known = {case["case_id"] for case in cases}
     earlier = [
@@ -87,14 +88,6 @@ def read_rejections(output_dir: Path) -> list[dict[str, str]]:
     """
     path = output_dir / REJECTED_NAME
     return read_table(path, columns=COLUMNS) if path.is_file() else []
-
-
-def _true(path: str) -> str:
-    """The absolute path of a file that is there; anything else, such as a list's name, as it is."""
-    try:
-        return str(Path(path).absolute()) if Path(path).exists() else path
-    except (OSError, ValueError):
-        return path
 
 
 def _cell(text: str) -> str:
