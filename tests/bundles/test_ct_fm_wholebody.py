@@ -132,8 +132,7 @@ def test_a_tilted_scan_gets_a_copy_of_its_mask_without_shear(segment, scans, tmp
     scan.set_sform(tilted, 1)
     nib.save(scan, tmp_path / "scan.nii.gz")
     assert segment("--input", tmp_path / "scan.nii.gz", "--untilted_copy", "True").code == 0
-    folder = tmp_path / "out" / "scan"
-    written = result(folder)
+    written = result(folder := tmp_path / "out" / "scan")
     assert {"segmentation.nii.gz", "segmentation_untilted.nii.gz"} <= set(written["files"])
     assert "The scan is tilted" in written["case"]["warnings"][-1]
     mask, copy = (nib.load(folder / f"segmentation{name}.nii.gz") for name in ("", "_untilted"))
@@ -143,10 +142,8 @@ def test_a_tilted_scan_gets_a_copy_of_its_mask_without_shear(segment, scans, tmp
     places = nib.affines.apply_affine(np.linalg.inv(mask.affine) @ copy.affine, inside)
     back = np.rint(places).astype(int)
     seen = ((back >= 0) & (back < mask.shape)).all(axis=1)
-    same = (
-        np.asarray(mask.dataobj)[tuple(back[seen].T)]
-        == np.asarray(copy.dataobj)[tuple(inside[seen].T)]
-    )
+    here = np.asarray(mask.dataobj)[tuple(back[seen].T)]
+    same = here == np.asarray(copy.dataobj)[tuple(inside[seen].T)]
     assert seen.mean() > 0.5  # the network sees a box round the tilted scan
     assert same.mean() > 0.8  # the labels are noise of a few voxels
 

@@ -2,21 +2,14 @@
 
 from pathlib import Path
 
-import nibabel as nib
 import numpy as np
 import pytest
 
 from common.cases import find_cases
+from tests.cases.scans import CT, write_nifti
 from tests.dicom_files import ramp, write_multi_frame, write_series
 
-CT = (np.arange(6 * 7 * 8) - 1000).reshape(6, 7, 8).astype(np.int16)
 MASK = (CT > -800).astype(np.uint8)
-
-
-def write_nifti(path: Path, voxels: np.ndarray = CT) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    nib.Nifti1Image(voxels, np.diag([-0.8, -0.8, 2.0, 1.0])).to_filename(path)
-    return path
 
 
 def number(value: int):

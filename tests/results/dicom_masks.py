@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import highdicom
 import numpy as np
 import pydicom
 from numpy.typing import ArrayLike, NDArray
@@ -129,3 +130,64 @@ def slice_of_file(files: Sequence[Path]) -> dict[Path, int]:
         for k in range(volume.voxels.shape[2])
     }
     return {file: held[pydicom.dcmread(file).pixel_array.tobytes()] for file in files}
+
+
+def writer(write: Callable[..., list[str]], path: Path) -> Callable[..., list[str]]:
+    """Write the mask of a series; its grid is read from the files."""
+
+    def write_labels(
+        files: Sequence[Path],
+        labels: NDArray[np.uint8] | None = None,
+        volume: Volume | None = None,
+        synthetic: bool = True,
+        **change: Any,
+    ) -> list[str]:
+        volume = volume or read_dicom(files)
+        arguments: dict[str, Any] = {
+            "source_files": files,
+            "labels": pattern(volume.voxels.shape) if labels is None else labels,
+            "affine": volume.affine,
+            "names": NAMES,
+            "bundle": BUNDLE,
+            "weights": {**WEIGHTS, "synthetic": synthetic},
+        }
+        return write(path, **{**arguments, **change})
+
+    return write_labels
+
+
+def by_image(path: Path, files: Sequence[Path]) -> NDArray[np.uint8]:
+    """Numbers `(file, J, I)` as another program reads them: by the image that a frame names."""
+    segmentation = highdicom.seg.segread(path)
+    images = [pydicom.dcmread(file).SOPInstanceUID for file in files]
+    segments = segmentation.get_pixels_by_source_instance(images, combine_segments=True)
+    return numbers_of(segmentation)[segments]
+
+
+def by_place(path: Path, volume: Volume) -> NDArray[np.uint8]:
+    """Numbers `(I, J, K)`, every pixel put where its frame's own header says; plain pydicom."""
+    dataset = pydicom.dcmread(path)
+    numbers = numbers_of(dataset)
+    (shared,) = dataset.SharedFunctionalGroupsSequence
+    orientation = shared.PlaneOrientationSequence[0].ImageOrientationPatient
+    spacing_mm = shared.PixelMeasuresSequence[0].PixelSpacing
+    labels = np.zeros(volume.voxels.shape, np.uint8)
+    frames = dataset.pixel_array.reshape(-1, dataset.Rows, dataset.Columns)
+    for pixels, group in zip(frames, dataset.PerFrameFunctionalGroupsSequence, strict=True):
+        position = group.PlanePositionSequence[0].ImagePositionPatient
+        inside = pixels > 0
+        places = pixels_mm(position, orientation, spacing_mm, pixels.shape)[inside]
+        segments = pixels[inside]  # a label map has them itself
+        if dataset.SegmentationType == "BINARY":
+            segments = group.SegmentIdentificationSequence[0].ReferencedSegmentNumber
+        labels[voxels_at(places, volume)] = numbers[segments]
+    return labels
+
+
+def numbers_of(dataset: Dataset) -> NDArray[np.uint8]:
+    """Number of each segment, by its label."""
+    number_of = {name: number for number, name in NAMES.items()}
+    numbers = np.zeros(256, np.uint8)
+    for segment in dataset.SegmentSequence:
+        numbers[segment.SegmentNumber] = number_of.get(segment.SegmentLabel, 0)
+    return numbers

@@ -19,10 +19,8 @@ from common.results.structure_colours import structure_colour
 from common.volume import Volume
 from tests.dicom_files import ramp, uid, write_series
 from tests.results.dicom_masks import (
-    BUNDLE,
     NAMES,
     SERIES,
-    WEIGHTS,
     enhanced_file,
     in_a_frame,
     pattern,
@@ -31,6 +29,7 @@ from tests.results.dicom_masks import (
     straight_series,
     two_thicknesses,
     voxels_at,
+    writer,
 )
 
 
@@ -41,26 +40,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write(path: Path) -> Callable[..., list[str]]:
-    """Write the structure set of a series; its grid is read from the files."""
-
-    def write_labels(
-        files: Sequence[Path],
-        labels: NDArray[np.uint8] | None = None,
-        volume: Volume | None = None,
-        **change: Any,
-    ) -> list[str]:
-        volume = volume or read_dicom(files)
-        arguments: dict[str, Any] = {
-            "source_files": files,
-            "labels": pattern(volume.voxels.shape) if labels is None else labels,
-            "affine": volume.affine,
-            "names": NAMES,
-            "bundle": BUNDLE,
-            "weights": WEIGHTS,
-        }
-        return write_structure_set(path, **{**arguments, **change})
-
-    return write_labels
+    return writer(write_structure_set, path)
 
 
 NUMBER_OF = {name: number for number, name in NAMES.items()}
