@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -243,7 +243,6 @@ def write_failure(
     *,
     case_id: str | None = None,
     path: str | Path = "",
-    status: Literal["failed", "rejected"] = "failed",
 ) -> Path:
     """Write down why a case has no result; an earlier result goes, with the files beside it.
 
@@ -254,7 +253,6 @@ def write_failure(
         reason: One sentence; line breaks are folded into spaces.
         case_id: The folder's name by default.
         path: What was read.
-        status: `rejected` where the input is not a CT we accept, `failed` for any later error.
 
     Returns:
         Path of `failure.json`.
@@ -267,7 +265,7 @@ def write_failure(
         "schema_version": SCHEMA_VERSION,
         "case_id": case_id or folder.name,
         "path": str(path),
-        "status": status,
+        "status": "failed",
         "reason": " ".join(reason.split()),
         "written_at": _now(),
     }

@@ -22,7 +22,7 @@ Layout (all keys required unless marked ?; times in seconds; world = millimetres
     note             why
     written_at       UTC, ISO 8601
 
-A folder holds either `result.json` (finished) or `failure.json` (failed or rejected), never both.
+A folder holds either `result.json` (finished) or `failure.json` (failed), never both.
 `result.json` is written last, so its presence means that everything beside it is whole.
 """
 
@@ -104,12 +104,12 @@ class CaseResult(TypedDict):
 
 
 class Failure(TypedDict):
-    """Why a case has no result. ``rejected``: not a CT we can read; ``failed``: an error later."""
+    """Why a case has no result. What is no case at all stands in `rejected.csv`."""
 
     schema_version: int
     case_id: str
     path: str
-    status: Literal["failed", "rejected"]
+    status: Literal["failed"]
     reason: str
     written_at: str
 

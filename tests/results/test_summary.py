@@ -2,7 +2,9 @@ import csv
 from collections.abc import Callable
 from pathlib import Path
 
+from common.case import Rejection
 from common.results.case_result import write_case_result, write_failure
+from common.results.rejections import write_rejections
 from common.results.schema import CaseResult
 from common.results.summary import write_summary
 
@@ -17,8 +19,8 @@ def test_every_case_has_a_row_in_natural_order(
 ) -> None:
     for case_id in ("case_10", "case_2"):
         write_case_result(tmp_path / case_id, make_result(case_id))
-    write_failure(tmp_path / "case_3", "voxels must be finite, got NaN", status="failed")
-    write_failure(tmp_path / "seg", "values must be HU, got 0 to 61", status="rejected")
+    write_failure(tmp_path / "case_3", "voxels must be finite, got NaN")
+    write_rejections(tmp_path, [], [Rejection("seg", "values must be HU, got 0 to 61")], {})
     rows = rows_of(write_summary(tmp_path))
     assert [(row["case_id"], row["status"]) for row in rows] == [
         ("case_2", "finished"),
