@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..volume import Volume
-from .geometry import body_axes
+from .geometry import body_axes, without_shear
 from .preprocessing import PreprocessCTd
 
 LUNG_SHARE = (0.02, 0.10)
@@ -78,9 +78,13 @@ class BodyPart:
 def look_at(volume: Volume) -> BodyPart:
     """Measure a scan.
 
+    A tilted scan is looked at slice by slice, without its shear: planes of the patient's frame
+    would cut a few tilted slices into strips, and no strip shows a skull's ring whole.
+
     Args:
         volume: As stored, any orientation; waited for until it is read.
     """
+    volume = replace(volume, affine=without_shear(volume.affine))
     spacing, shape = volume.spacing_mm, volume.voxels.shape
     across, depth, _ = body_axes(volume.affine)[0]
     width = min(spacing[axis] * shape[axis] for axis in (across, depth))
