@@ -143,7 +143,10 @@ class CaseEvaluator(SupervisedEvaluator):
                 self._write_tables([self.account])
             raise
         finally:
-            self.record.release_all()
+            try:
+                self.data_loader.close()  # who still reads would claim once more
+            finally:
+                self.record.release_all()
         self._conclude(own)
 
     def _was_finished(self, case: Case) -> bool:

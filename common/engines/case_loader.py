@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from queue import SimpleQueue
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 from torch import Tensor
@@ -17,7 +16,6 @@ from ..errors import InputError
 
 RETRY_S = 0.5
 Read = Callable[[Case], dict[str, Any] | None]
-Work = tuple[Case, "Future[dict[str, Any] | None]"]
 
 
 class CaseLoader:
@@ -43,18 +41,30 @@ class CaseLoader:
         self.cases = list(cases)
         self.read = read
         self.num_workers = num_workers
+        self._running: Generator[dict[str, Any]] | None = None
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Every case once: `with_batch_axis` of what `read` made of it."""
+        self.close()
+        self._running = self._prepared()
+        return self._running
+
+    def close(self) -> None:
+        """End the loop; nothing is read any more once this returns."""
+        if self._running is not None:
+            self._running.close()
+
+    def _prepared(self) -> Generator[dict[str, Any]]:
         busy: deque[Case] = deque()
-        for case, prepared in self._read_ahead():
-            if prepared is None:
-                busy.append(case)
-            else:
-                yield with_batch_axis(prepared)
+        with closing(self._read_ahead()) as ahead:
+            for case, prepared in ahead:
+                if prepared is None:
+                    busy.append(case)
+                else:
+                    yield with_batch_axis(prepared)
         while busy:
             for _ in range(len(busy)):
                 case = busy.popleft()
@@ -66,48 +76,24 @@ class CaseLoader:
             if busy:
                 time.sleep(RETRY_S)
 
-    def _read_ahead(self) -> Iterator[tuple[Case, dict[str, Any] | None]]:
+    def _read_ahead(self) -> Generator[tuple[Case, dict[str, Any] | None]]:
         """Each case with what was read of it, in order."""
         if self.num_workers == 0:
             yield from ((case, self.read(case)) for case in self.cases)
             return
-        todo: SimpleQueue[Work | None] = SimpleQueue()
-        threads = [
-            threading.Thread(target=self._work, args=(todo,), daemon=True, name="read ahead")
-            for _ in range(self.num_workers)
-        ]
-        for thread in threads:
-            thread.start()
-        ahead: deque[Work] = deque()
+        threads = ThreadPoolExecutor(self.num_workers, thread_name_prefix="read ahead")
+        ahead: deque[tuple[Case, Future[dict[str, Any] | None]]] = deque()
         try:
             for case in self.cases:
-                work: Work = (case, Future())
-                todo.put(work)
-                ahead.append(work)
+                ahead.append((case, threads.submit(self.read, case)))
                 if len(ahead) > self.num_workers:
-                    yield _done(ahead.popleft())
+                    done, future = ahead.popleft()
+                    yield done, future.result()
             while ahead:
-                yield _done(ahead.popleft())
+                done, future = ahead.popleft()
+                yield done, future.result()
         finally:
-            for _, future in ahead:
-                future.cancel()
-            for _ in threads:
-                todo.put(None)
-
-    def _work(self, todo: SimpleQueue[Work | None]) -> None:
-        while (work := todo.get()) is not None:
-            case, future = work
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(self.read(case))
-            except BaseException as error:  # it is raised again where the case is asked for
-                future.set_exception(error)
-
-
-def _done(work: Work) -> tuple[Case, dict[str, Any] | None]:
-    case, future = work
-    return case, future.result()
+            threads.shutdown(cancel_futures=True)
 
 
 def with_batch_axis(case: Mapping[str, Any]) -> dict[str, Any]:

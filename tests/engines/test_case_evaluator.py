@@ -13,6 +13,7 @@ from common.engines import case_evaluator
 from common.engines.case_evaluator import CaseDataset, CaseEvaluator, reason_of
 from common.errors import InputError, OutputError
 from common.results.case_result import describe_case
+from common.results.run_record import RunRecord
 
 FULL = "output must be a place"
 
@@ -140,6 +141,21 @@ def test_a_place_that_cannot_be_written_ends_the_run_at_once(evaluate, tmp_path)
         evaluate(cases("a", "full", "b"))
     assert evaluate.done == ["a"]
     assert not list(tmp_path.rglob("failure.json"))
+    assert not list(tmp_path.rglob(".claim"))
+
+
+def test_a_case_that_is_claimed_while_the_run_ends_is_given_up(evaluate, tmp_path, monkeypatch):
+    claim = RunRecord.claim
+
+    def slowly(record, case):
+        if case["case_id"] == "b":
+            time.sleep(0.3)
+        return claim(record, case)
+
+    monkeypatch.setattr(RunRecord, "claim", slowly)
+    with pytest.raises(OutputError, match="output must be a place"):
+        evaluate(cases("full", "b"))
+    time.sleep(0.4)  # as long as whoever still reads would need
     assert not list(tmp_path.rglob(".claim"))
 
 

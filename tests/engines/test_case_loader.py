@@ -68,17 +68,31 @@ def test_an_error_of_reading_reaches_the_one_who_asks(num_workers):
         next(batches)
 
 
-def test_threads_end_with_the_one_who_asks():
-    def running():
-        return [each for each in threading.enumerate() if each.name == "read ahead"]
+def test_nothing_is_read_once_the_loader_is_closed():
+    begun, ended, go_on = [], [], threading.Event()
 
-    batches = iter(CaseLoader(cases(*"abcdef"), lambda case: case, num_workers=2))
-    next(batches)
-    batches.close()
-    end = time.monotonic() + 10
-    while running() and time.monotonic() < end:
+    def read(case):
+        begun.append(case["case_id"])
+        if case["case_id"] == "b":
+            go_on.wait(10)
+        ended.append(case["case_id"])
+        return case
+
+    loader = CaseLoader(cases(*"abcdef"), read, num_workers=1)
+    next(iter(loader))
+    while "b" not in begun:
         time.sleep(0.01)
-    assert not running()
+    threading.Timer(0.2, go_on.set).start()
+    loader.close()
+    assert begun == ended == ["a", "b"]
+
+
+def test_a_loader_begins_anew_after_it_was_closed():
+    loader = CaseLoader(cases(*"abc"), lambda case: case, num_workers=2)
+    loader.close()
+    next(iter(loader))
+    loader.close()
+    assert given_out(loader) == ["a", "b", "c"]
 
 
 def test_a_batch_of_one_has_a_batch_axis_on_tensors_alone():

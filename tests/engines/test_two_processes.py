@@ -1,6 +1,7 @@
 """What one process of several meets is told by all of them, and nobody is ended while he writes."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -11,11 +12,15 @@ from tests.conftest import REPOSITORY
 PROGRAM = Path(__file__).with_name("two_processes_program.py")
 
 
-def start(*options, timeout=120):
+def start(output_dir, second, timeout=120):
+    """The program in two processes, beside a bundle that there is before either of them looks."""
+    configs = output_dir.parent / "bundle" / "configs"
+    configs.mkdir(parents=True)
+    (configs / "metadata.json").write_text(json.dumps({"version": "1.0.0"}))
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     return subprocess.run(
-        [*torchrun, str(PROGRAM), *map(str, options)],
+        [*torchrun, str(PROGRAM), str(output_dir), second],
         env=environment, capture_output=True, text=True, timeout=timeout, check=False,
     )  # fmt: skip
 

@@ -1,6 +1,5 @@
 """Run four cases in the processes of torchrun; the first one is slow to write the summary."""
 
-import json
 import shutil
 import sys
 import time
@@ -32,8 +31,6 @@ class FakeCard:
 def main(output_dir, second):
     join_processes()
     root = output_dir.parent / "bundle"
-    (root / "configs").mkdir(parents=True, exist_ok=True)
-    (root / "configs" / "metadata.json").write_text(json.dumps({"version": "1.0.0"}))
     how = {"device": "cpu", "precision": "fp32", "backend": "eager"}
     record = start_record(output_dir=output_dir, bundle_root=root, card=FakeCard(), **how)
     volume = Volume(torch.zeros(2, 2, 2).numpy(), torch.eye(4).numpy())
