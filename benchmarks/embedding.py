@@ -36,11 +36,11 @@ from monai.transforms import (
 )
 from torch import Tensor, nn
 
-from common.card import read_card
 from common.inferers.embedding import EmbeddingInferer
 from common.networks.ct_fm_encoder import CTFMEncoder
 from common.transforms.foreground import Foreground
 from common.transforms.preprocessing import PreprocessCTd, ReadCTd
+from common.weights.card import read_card
 
 from .forwards import FORWARD_NAMES, FORWARDS, ROAD_NAMES, SLOW_TO_START, Forward, autocast
 from .protocol import (

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from common.weights import read_tensors, save_weights
+from common.weights.loading import read_tensors, save_weights
 
 from .inference import ours_from_plain, prepare
 from .plain_ct_scroll import PlainCTScroll

@@ -29,11 +29,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.card import read_card
 from common.inferers.scroll import ScrollInferer
 from common.networks.ct_scroll import ScrollClassifier
 from common.transforms.preprocessing import ct_preprocessing
-from common.weights import load_state, read_key_map, read_tensors, rename_keys
+from common.weights.card import read_card
+from common.weights.loading import load_state, read_key_map, read_tensors, rename_keys
 
 from .plain_ct_scroll import PlainCTScroll
 from .protocol import (

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.results.embedding_table import EmbeddingTable
-from common.search.gallery_index import GalleryIndex
+from common.embeddings.gallery_index import GalleryIndex
+from common.embeddings.table import EmbeddingTable
 
 from .protocol import (
     Sample,

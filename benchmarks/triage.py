@@ -29,11 +29,11 @@ from monai.transforms import (
 )
 from torch import Tensor, nn
 
-from common.card import read_card
 from common.inferers.whole_scan import WholeScanInferer
 from common.networks.ct_fm_triage import CTFMTriage
 from common.phantom.export import write_nifti
 from common.phantom.head import make_head
+from common.weights.card import read_card
 
 from .forwards import ROAD_NAMES, SLOW_TO_START, Forward, autocast
 from .protocol import (

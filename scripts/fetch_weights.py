@@ -13,9 +13,9 @@ import logging
 import sys
 from pathlib import Path
 
-from common.catalog import find_bundle
+from common.bundle.catalog import find_bundle
 from common.errors import InputError
-from common.published import fetch_weights, install_weights
+from common.weights.published import fetch_weights, install_weights
 
 
 def main() -> None:

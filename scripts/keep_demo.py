@@ -14,10 +14,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from common.card import read_card
-from common.catalog import find_bundle, read_metadata
+from common.bundle.catalog import find_bundle, read_metadata
 from common.errors import InputError
-from common.weights import read_tensors, save_state
+from common.weights.card import read_card
+from common.weights.loading import read_tensors, save_state
 
 
 def keep(bundle: str, card_path: Path, metrics_path: Path, *, half: bool) -> Path:

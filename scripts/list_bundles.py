@@ -7,7 +7,7 @@ import json
 import sys
 from dataclasses import asdict
 
-from common.catalog import BundleEntry, list_bundles
+from common.bundle.catalog import BundleEntry, list_bundles
 from common.errors import InputError
 
 

@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from common.catalog import find_bundle
+from common.bundle.catalog import find_bundle
+from common.bundle.packing import pack_bundle
 from common.errors import InputError
-from common.packing import pack_bundle
 
 
 def main() -> None:

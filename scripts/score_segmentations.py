@@ -14,10 +14,10 @@ import json
 import sys
 from pathlib import Path
 
+from common.csv_table import read_text
 from common.errors import InputError
+from common.evaluation.segmentation import score_folders, write_scores
 from common.metrics.segmentation import TOLERANCE_MM
-from common.metrics.segmentation_evaluation import score_folders, write_scores
-from common.tables.csv_table import read_text
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:

@@ -11,9 +11,9 @@ import json
 import sys
 from dataclasses import asdict
 
-from common.catalog import find_bundle
+from common.bundle.catalog import find_bundle
+from common.bundle.options import Option, list_options
 from common.errors import InputError
-from common.options import Option, list_options
 
 
 def main() -> None:

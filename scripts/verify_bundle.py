@@ -14,10 +14,10 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from common.bundle_checks import check_bundle
-from common.catalog import find_bundle
+from common.bundle.catalog import find_bundle
+from common.bundle.checks import check_bundle
+from common.bundle.packing import pack_bundle
 from common.errors import InputError
-from common.packing import pack_bundle
 
 
 def main() -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from common.catalog import METADATA, list_bundles
+from common.bundle.catalog import METADATA, list_bundles
+from common.bundle.packing import write_required_versions
 from common.errors import InputError
-from common.packing import write_required_versions
 
 
 def main() -> None:

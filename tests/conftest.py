@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 import torch
 
-from common.card import read_card
 from common.networks.ct_scroll import ScrollClassifier
+from common.results.case_result import case_result, describe_case
+from common.results.classification import CLASSIFICATION_DEFINITIONS, classification_outputs
 from common.results.run_record import start_record
-from common.tables.ct_rate import CT_RATE_LABELS
-from common.volume import Volume
-from common.weights import save_weights
+from common.vocabulary.chest_findings import CT_RATE_LABELS
+from common.volumes.volume import Volume
+from common.weights.card import read_card
+from common.weights.loading import save_weights
 from tests.hub import running_hub
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -207,3 +209,46 @@ def begin(tmp_path, tiny_card):
         return start_record(**{**settings, **changes}, bundle_root=tmp_path / "bundle")
 
     return run
+
+
+@pytest.fixture
+def make_result(small_volume):
+    """Build a valid result; keywords replace parts of it."""
+
+    def build(case_id="case_1", **replace):
+        case = {"case_id": case_id, "image": "scans/case_1.nii.gz", "format": "nifti"}
+        outputs = classification_outputs(
+            labels=["Lung nodule", "Pleural effusion"],
+            probabilities=[0.75, 0.25],
+            thresholds=[0.5, 0.5],
+            relevance=[[0.0, 2.0], [1.0, -1.0]],
+            # S, L, P with 3 mm slices: the input's slices one to one.
+            network_affine=[[0, -2, 0, 0], [0, 0, -1, 0], [3, 0, 0, 0], [0, 0, 0, 1]],
+            network_shape=(6, 4, 5),
+            input_affine=small_volume.affine,
+            input_shape=small_volume.voxels.shape,
+            num_top=1,
+        )
+        parts = {
+            "case": describe_case(case, small_volume),
+            "bundle": {"name": "ct_scroll", "version": "0.1.0"},
+            "weights": {
+                "name": "demo",
+                "sha256": "ab" * 32,
+                "source": "synthetic phantoms",
+                "synthetic": True,
+                "clinical_use": False,
+            },
+            "device": "cpu",
+            "precision": "fp32",
+            "backend": "eager",
+            "timings": {"read_preprocess_s": 0.5, "inference_s": 1.25, "write_s": 0.25},
+            "outputs": outputs,
+            "definitions": CLASSIFICATION_DEFINITIONS,
+            "fingerprint": "cd" * 32,
+            "settings": {"precision": "fp32"},
+            "written_at": "2026-01-02T03:04:05+00:00",
+        }
+        return case_result(**{**parts, **replace})
+
+    return build

@@ -6,8 +6,8 @@ import sys
 
 import torch
 
-from common.card import read_card
-from common.weights import load_weights, read_tensors
+from common.weights.card import read_card
+from common.weights.loading import load_weights, read_tensors
 
 CLASSIFIED = {
     "num_cases": 200,

@@ -8,7 +8,7 @@ import pytest
 from monai.apps.utils import HashCheckError
 from monai.bundle import download_large_files
 
-from common.catalog import list_bundles
+from common.bundle.catalog import list_bundles
 
 
 class LoginPage(BaseHTTPRequestHandler):

@@ -11,8 +11,8 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from common.catalog import list_bundles
-from common.packing import pack_bundle
+from common.bundle.catalog import list_bundles
+from common.bundle.packing import pack_bundle
 
 pytestmark = pytest.mark.registry
 BUNDLES = [entry.name for entry in list_bundles()]

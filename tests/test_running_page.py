@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from common.packing import pack_bundle
+from common.bundle.packing import pack_bundle
 from common.phantom.export import write_phantom_case
 
 

@@ -15,10 +15,10 @@ from monai.data import Dataset, PersistentDataset
 from monai.transforms import Compose
 from monai.utils import convert_to_tensor
 
+from ..atomic import PARTIAL
 from ..case import Case
 from ..errors import InputError
-from ..results.atomic import PARTIAL
-from ..results.tensor_file import write_tensors
+from ..tensor_file import write_tensors
 from ..transforms.caching import code_stamp, digest, file_stamps, identity_of
 from .case_evaluator import reason_of
 

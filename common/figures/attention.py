@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..results.atomic import replacing
+from ..atomic import replacing
 from .page import INK, MUTED, Page, fold, font, synthetic_band
 
 _PANEL, _GAP, _TOP, _MARGIN, _BAND, _PER_ROW = 400, 96, 96, 72, 32, 3

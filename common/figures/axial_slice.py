@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..transforms.geometry import body_axes
-from ..volume import Volume
+from ..volumes.geometry import body_axes
+from ..volumes.volume import Volume
 from .body_plane import body_plane
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..transforms.geometry import body_axes
+from ..volumes.geometry import body_axes
 
 PlaneName = Literal["axial", "coronal", "sagittal"]
 _LIES: dict[PlaneName, tuple[int, int, int]] = {

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..results.schema import BundleRecord, CaseRecord, WeightsRecord
-from ..volume import Volume
+from ..results.schema import BundleRecord, CaseRecord
+from ..volumes.volume import Volume
+from ..weights.card import WeightsRecord
 from .axial_slice import AxialSlice, Scout, axial_slice_at, scout, slice_position
 from .page import (
     NIGHT,

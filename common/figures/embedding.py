@@ -12,12 +12,13 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results.schema import BundleRecord, CaseRecord, WeightsRecord
-from ..search.cosine_map import Centres, CosineMap, PlaceVectors
-from ..search.heat_map import heat_map
-from ..transforms.geometry import Grid
-from ..transforms.inverse import SourceGrid, points_to_world_mm, read_grid
-from ..volume import Volume
+from ..results.schema import BundleRecord, CaseRecord
+from ..volumes.geometry import Grid
+from ..volumes.heat_map import heat_map
+from ..volumes.inverse import SourceGrid, points_to_world_mm, read_grid
+from ..volumes.place_map import Centres, CosineMap, PlaceVectors
+from ..volumes.volume import Volume
+from ..weights.card import WeightsRecord
 from .heat_planes import Heat, draw_heat_planes, draw_heat_scale
 from .page import NIGHT, NIGHT_MUTED, NIGHT_TEXT, Page
 from .title_block import draw_title_block

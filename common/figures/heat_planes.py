@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..transforms.inverse import points_to_voxel
-from ..volume import Volume
+from ..volumes.inverse import points_to_voxel
+from ..volumes.volume import Volume
 from .axial_slice import window
 from .body_plane import PlaneName, body_plane
 from .label_overlay import PlanePicture, cut_picture, pixels_per_mm

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..volume import Volume
+from ..volumes.volume import Volume
 from .axial_slice import to_hounsfield, window
 from .body_plane import BodyPlane
 

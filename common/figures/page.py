@@ -10,7 +10,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..results.atomic import replacing
+from ..atomic import replacing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..case import Case
-from ..cases import find_cases
+from ..cases.find import find_cases
+from ..cases.read import read_volume
 from ..errors import InputError
-from ..formats.registry import read_volume
-from ..transforms.geometry import body_axes
-from ..volume import Volume
+from ..volumes.geometry import body_axes
+from ..volumes.volume import Volume
 from .axial_slice import to_hounsfield
 from .body_plane import PlaneName, body_plane
 from .upright import upright

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results.schema import BundleRecord, CaseRecord, WeightsRecord
-from ..volume import Volume
+from ..results.schema import BundleRecord, CaseRecord
+from ..volumes.volume import Volume
+from ..weights.card import WeightsRecord
 from .heat_planes import CROSS, Heat, draw_heat_planes, draw_heat_scale
 from .page import NIGHT, NIGHT_LINE, NIGHT_MUTED, NIGHT_TEXT, Page, fold
 from .title_block import draw_title_block

@@ -26,7 +26,7 @@ _COLOURS = (REFERENCE, POSITIVE, "#009e73")
 
 
 class Score(Protocol):
-    """What is drawn of a score; see `common.metrics.search_report.SearchScore`."""
+    """What is drawn of a score; see `common.evaluation.search_report.SearchScore`."""
 
     @property
     def method(self) -> str:

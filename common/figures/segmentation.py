@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..results.label_profiles import LabelProfiles, profile_labels
 from ..results.label_volume import MOST_LABELS
-from ..results.schema import BundleRecord, CaseRecord, WeightsRecord
-from ..results.structure_colours import structure_colour
-from ..transforms.geometry import body_axes
-from ..volume import Volume
+from ..results.schema import BundleRecord, CaseRecord
+from ..vocabulary.structure_colours import structure_colour
+from ..volumes.geometry import body_axes
+from ..volumes.label_profiles import LabelProfiles, profile_labels
+from ..volumes.volume import Volume
+from ..weights.card import WeightsRecord
 from .body_plane import PlaneName, body_plane
 from .label_overlay import PlanePicture, cut_picture, paint, pixels_per_mm
 from .page import NIGHT, NIGHT_MUTED, NIGHT_POSITIVE, NIGHT_TEXT, Page, font

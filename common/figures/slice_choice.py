@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..tables.head_findings import HEAD_LABELS
+from ..vocabulary.head_findings import HEAD_LABELS
 
 HU_WINDOWS: dict[str, tuple[float, float]] = {
     "lung": (-1350.0, 150.0),

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..results.structure_colours import structure_colour
-from ..tables.snomed import split_side
+from ..vocabulary.snomed import split_side
+from ..vocabulary.structure_colours import structure_colour
 from .page import FAINT, INK, MUTED, Page, font
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ..results.schema import BundleRecord, CaseRecord, WeightsRecord
+from ..results.schema import BundleRecord, CaseRecord
+from ..weights.card import WeightsRecord
 from .page import MUTED, WARNING_INK, WARNING_LIGHT, Page, synthetic_band
 
 _HEIGHT, _BAND, _EDGE, _GAP = 84, 32, 24, 40

@@ -15,8 +15,8 @@ import numpy as np
 import scipy.ndimage
 from numpy.typing import ArrayLike, NDArray
 
-from ..transforms.geometry import Grid, body_axes, index_map
-from ..volume import Volume
+from ..volumes.geometry import Grid, body_axes, index_map
+from ..volumes.volume import Volume
 
 ACROSS = "patient's axes"
 """What stands in place of a slice's number."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..memory import AUTO, array_bytes, check_memory
-from ..volume import Volume
+from ..volumes.volume import Volume
 from .dicom_header import SliceHeader, read_headers
 from .dicom_pixels import AIR_HU, air_fits, check_repeats, padding_of, read_frames, set_to_air
 from .dicom_series import Stack, stack_slices

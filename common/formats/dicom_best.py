@@ -7,10 +7,8 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from .dicom_scan import Series
+from .ct_series import Series
 
 log = logging.getLogger(__name__)
 THIN_MM = 3.0

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from .affines import affine_from_lps, checked_affine
+from ..volumes.affines import affine_from_lps, checked_affine
 from .dicom_header import SliceHeader
 
 SAME_POSITION_MM = 0.005

@@ -12,8 +12,8 @@ from monai.utils import ImageMetaKey, MetaKeys, SpaceKeys
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..volume import Volume
-from .affines import LPS_TO_RAS, checked_affine
+from ..volumes.affines import LPS_TO_RAS, checked_affine
+from ..volumes.volume import Volume
 
 RAS_IN_DEPLOY = "nifti_affine_transform"
 """MONAI Deploy's series operator hands over an affine in RAS under this name, and says LPS."""

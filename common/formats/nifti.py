@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..memory import AUTO, array_bytes, check_memory
-from ..volume import Qform, Volume
-from .affines import checked_affine, largest_distance_mm
+from ..volumes.affines import checked_affine, largest_distance_mm
+from ..volumes.volume import Qform, Volume
 from .background_fill import BackgroundFill, check_complete, check_plausible
 from .gunzip import DAMAGE_ERRORS, MAGIC, damaged, is_gzip, open_gzip
 from .regular_file import open_regular

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..memory import AUTO, array_bytes, check_memory
-from ..volume import Volume
-from .affines import checked_affine
+from ..volumes.affines import checked_affine
+from ..volumes.volume import Volume
 from .background_fill import BackgroundFill, check_plausible
 from .regular_file import open_regular
 from .zip_member import open_member

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..memory import AUTO, array_bytes, check_memory
-from ..volume import Volume
-from .affines import affine_from_lps, checked_affine
+from ..volumes.affines import affine_from_lps, checked_affine
+from ..volumes.volume import Volume
 from .background_fill import SMALL_BYTES, BackgroundFill, check_complete, check_plausible
 from .gunzip import DAMAGE_ERRORS, damaged, open_gzip
 from .regular_file import open_regular

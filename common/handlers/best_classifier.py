@@ -10,7 +10,8 @@ from monai.utils import evenly_divisible_all_gather
 from torch import Tensor
 
 from ..metrics.classification import score_classification
-from ..metrics.thresholds import decide, f1_thresholds
+from ..metrics.thresholds import f1_thresholds
+from ..weights.decision import decide
 from .best_weights import BestWeights, rounded
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from ignite.engine import Engine, Events
 from torch import nn
 
-from ..card import Card
-from ..networks.initialisation import STARTED_FROM
 from ..parallel import is_first_process, share_buffers
-from ..weights import save_weights
+from ..weights.card import Card
+from ..weights.initialisation import STARTED_FROM
+from ..weights.loading import save_weights
 
 logger = logging.getLogger("common.training")
 

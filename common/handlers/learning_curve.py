@@ -15,9 +15,9 @@ from typing import NamedTuple
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
+from ..atomic import write_text
 from ..figures.curve import write_curve_figure
 from ..parallel import is_first_process
-from ..results.atomic import write_text
 from .best_weights import BestWeights
 
 

@@ -23,12 +23,12 @@ from typing import Any, NoReturn
 from ignite.engine import Engine, Events
 from torch import Tensor, nn
 
-from ..checkpoint import read_torch, shortened
 from ..errors import InputError
-from ..fitting import is_finite
 from ..parallel import is_first_process
 from ..results.claims import Claims, owner_of
-from ..results.tensor_file import write_tensors
+from ..tensor_file import write_tensors
+from ..weights.checkpoint import read_torch, shortened
+from ..weights.fitting import is_finite
 
 logger = logging.getLogger("common.training")
 _CLAIMS = Claims()  # for as long as the process lives

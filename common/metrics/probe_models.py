@@ -13,8 +13,8 @@ from collections.abc import Hashable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings.neighbours import nearest, same_owners
 from ..errors import InputError
-from ..search.neighbours import nearest, same_owners
 
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 """Inverse regularisation strengths C of the linear probe that are tried."""

@@ -23,13 +23,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings.case_labels import LabelledEmbeddings
+from ..embeddings.neighbours import checked_embeddings
 from ..errors import InputError
-from ..search.neighbours import checked_embeddings
-from ..tables.case_labels import LabelledEmbeddings
+from ..weights.decision import FALLBACK_THRESHOLD, decide
 from .bootstrap import label_average, percentile_interval, weighted_scores
 from .patient_bootstrap import patient_weights
 from .probe_models import STRENGTHS, linear_probabilities, neighbour_probabilities
-from .thresholds import FALLBACK_THRESHOLD, decide
 
 Kind = Literal["linear", "knn"]
 Task = Literal["binary", "multi_class", "multi_label"]

@@ -30,9 +30,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings.neighbours import NOBODY, Metric, nearest, same_owners
+from ..embeddings.table import EmbeddingTable
 from ..errors import InputError
-from ..results.embedding_table import EmbeddingTable
-from ..search.neighbours import NOBODY, Metric, nearest, same_owners
 from .patient_bootstrap import mean_intervals
 
 Exclude = Literal["nobody", "self", "patient"]

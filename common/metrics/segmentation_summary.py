@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..tables.totalsegmentator import STRUCTURES, STRUCTURES_V1
+from ..vocabulary.totalsegmentator import STRUCTURES, STRUCTURES_V1
 from .bootstrap import label_average, percentile_interval
 
 MEASURES = ("dice", "dice_where_present", "surface_dice", "surface_distance_mm")

@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..embeddings.neighbours import Metric, checked_embeddings, nearest, unit_length
+from ..embeddings.table import EmbeddingTable
 from ..errors import InputError
 from ..naming import natural_order
-from ..results.embedding_table import EmbeddingTable
-from ..search.neighbours import Metric, checked_embeddings, nearest, unit_length
 from .patient_bootstrap import mean_intervals
 
 GOOD, EXCELLENT = 0.75, 0.9

@@ -1,25 +1,21 @@
-"""Thresholds, and the one decision rule of this project: present if probability >= threshold.
+"""Thresholds that validation data choose.
 
-Published codes differ here (`>=` in one, `>` in its successor). With `f1_thresholds` it does not
-matter: a threshold lies midway between two predicted values, not on one, so that the last bit of a
-float32 or bf16 result cannot turn a decision.
+Each lies midway between two predicted values, not on one, so that the last bit of a float32 or
+bf16 result cannot turn a decision, and `>=` and `>` decide alike.
 
 Shapes: N cases, L labels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
+from ..weights.decision import FALLBACK_THRESHOLD
 from .classification import check_arrays
-
-FALLBACK_THRESHOLD = 0.5
-"""Used where validation data cannot choose; `LabelThreshold.reason` says so."""
 
 
 @dataclass(frozen=True)
@@ -37,46 +33,6 @@ class LabelThreshold:
     threshold: float
     f1: float
     reason: str = ""
-
-
-def decide(probabilities: NDArray[np.floating], thresholds: Sequence[float]) -> NDArray[np.bool_]:
-    """Whether each label is present: `probability >= threshold`.
-
-    Args:
-        probabilities: `(N, L)` or `(L,)` in [0, 1].
-        thresholds: One per label, or a single one for all values.
-
-    Returns:
-        Decisions, of the same shape.
-    """
-    return np.asarray(probabilities >= np.asarray(thresholds, dtype=np.float64))
-
-
-def ordered_thresholds(thresholds: Mapping[str, float], labels: Sequence[str]) -> list[float]:
-    """Thresholds in label order, looked up by name; the order of the mapping means nothing.
-
-    Args:
-        thresholds: Threshold in [0, 1] by label.
-        labels: The labels wanted.
-
-    Raises:
-        InputError: If a label has no threshold, or one outside [0, 1].
-    """
-    missing = [label for label in labels if label not in thresholds]
-    if missing:
-        msg = (
-            f"thresholds must name every label, got none for {', '.join(missing)}; "
-            "give them in the weights' card or as a mapping"
-        )
-        raise InputError(msg)
-    for label in labels:
-        if not 0 <= thresholds[label] <= 1:
-            msg = (
-                f"threshold of {label!r} must be in [0, 1], got {thresholds[label]}; "
-                "thresholds apply to probabilities, not to logits"
-            )
-            raise InputError(msg)
-    return [float(thresholds[label]) for label in labels]
 
 
 def f1_thresholds(

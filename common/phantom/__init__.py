@@ -1,7 +1,7 @@
 """The synthetic patient: anatomy, findings and their truth, drawn from a seed."""
 
-from ..tables.ct_rate import CT_RATE_LABELS
-from ..tables.head_findings import HEAD_FINDINGS, HEAD_LABELS
+from ..vocabulary.chest_findings import CT_RATE_LABELS
+from ..vocabulary.head_findings import HEAD_FINDINGS, HEAD_LABELS
 from .chest import make_chest
 from .head import HeadPhantom, make_head
 from .make import make_phantom

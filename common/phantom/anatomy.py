@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..tables.totalsegmentator import STRUCTURES
+from ..vocabulary.totalsegmentator import STRUCTURES
 from .patient import CHEST_WIDTH_REFERENCE_MM, HEART_WIDTH_REFERENCE_MM, Patient
 from .solids import F32, Bounds, Ellipsoid, Point, Shape, Tube, rotation
 

@@ -18,9 +18,9 @@ import numpy as np
 
 from ..case import Case
 from ..errors import InputError
-from ..tables.ct_rate import CT_RATE_LABELS
-from ..tables.head_findings import HEAD_FINDINGS
-from ..volume import Volume
+from ..vocabulary.chest_findings import CT_RATE_LABELS
+from ..vocabulary.head_findings import HEAD_FINDINGS
+from ..volumes.volume import Volume
 from .head import HeadPhantom, make_head
 from .head.build import draw_head
 from .head.make import draw_head_findings

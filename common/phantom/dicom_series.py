@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
+from ..atomic import PARTIAL
 from ..errors import InputError
-from ..results.atomic import PARTIAL
 from .head import HeadPhantom
 from .make import AnyPhantom
 from .report import technique

@@ -13,12 +13,12 @@ import nibabel as nib
 import numpy as np
 from isal import igzip
 
+from ..atomic import json_text, replacing, write_bytes, write_text
 from ..case import Case
 from ..errors import InputError
-from ..results.atomic import json_text, replacing, write_bytes, write_text
-from ..tables.ct_rate import CT_RATE_LABELS
-from ..tables.head_findings import HEAD_LABELS
-from ..volume import Volume
+from ..vocabulary.chest_findings import CT_RATE_LABELS
+from ..vocabulary.head_findings import HEAD_LABELS
+from ..volumes.volume import Volume
 from .dicom_series import write_dicom
 from .head import HeadPhantom
 from .make import AnyPhantom, make_phantom

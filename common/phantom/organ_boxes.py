@@ -14,9 +14,9 @@ from dataclasses import replace
 import numpy as np
 
 from ..errors import InputError
-from ..tables.totalsegmentator import STRUCTURES
-from ..transforms.geometry import Grid
-from ..volume import Volume
+from ..vocabulary.totalsegmentator import STRUCTURES
+from ..volumes.geometry import Grid
+from ..volumes.volume import Volume
 from .phantom import Phantom
 
 BOX_MM = (128.0, 128.0, 96.0)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_dilation, find_objects, label
 
-from ..tables.totalsegmentator import MANY_PIECES
-from ..transforms.label_pieces import clean_pieces
+from ..vocabulary.totalsegmentator import MANY_PIECES
+from ..volumes.label_pieces import clean_pieces
 from .anatomy import ORGAN_IDS, Part, abdominal_parts, airways, mediastinal_parts
 from .fields import SKIN_MM, Fields, Frame, Space, below_diaphragm, make_frame, trunk
 from .findings_lung import PleuralFluid

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tables.ct_rate import CT_RATE_LABELS
-from ..volume import Volume
+from ..vocabulary.chest_findings import CT_RATE_LABELS
+from ..volumes.volume import Volume
 from .drawing import COARSE_STEP_MM
 from .fields import Space, make_frame
 from .lattice import Lattice

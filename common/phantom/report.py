@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..tables.ct_rate import CT_RATE_LABELS
+from ..vocabulary.chest_findings import CT_RATE_LABELS
 from .head.build import Head
 from .patient import Patient
 from .scene import Finding

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..tables.ct_rate import CT_RATE_LABELS
-from ..volume import Volume
+from ..vocabulary.chest_findings import CT_RATE_LABELS
+from ..volumes.volume import Volume
 from .drawing import render
 from .extent import marks, points_since
 from .findings_lung import (

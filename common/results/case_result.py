@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from ..atomic import PARTIAL, move, plain, remove, remove_partials, write_json
 from ..case import Case
 from ..errors import InputError
 from ..files import true_path
-from ..volume import Volume
-from .atomic import PARTIAL, move, plain, remove, remove_partials, write_json
+from ..volumes.volume import Volume
+from ..weights.card import WeightsRecord
 from .schema import (
     FAILURE_NAME,
     RESULT_NAME,
@@ -26,7 +27,6 @@ from .schema import (
     CaseResult,
     Failure,
     Timings,
-    WeightsRecord,
     check_case_result,
 )
 

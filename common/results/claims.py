@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
 
-from .atomic import create_text, partial_name, unwritable
+from ..atomic import create_text, partial_name, unwritable
 
 LEASE_S = 180.0  # a claim that nobody has touched for so long is nobody's
 TOUCH_S = 20.0

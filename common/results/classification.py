@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
-from ..metrics.thresholds import decide
-from ..transforms.geometry import body_axes
+from ..volumes.geometry import body_axes
+from ..weights.decision import decide
 
 CLASSIFICATION_DEFINITIONS: Mapping[str, str] = {
     "probabilities": "Probability of each finding in this scan, 0 to 1.",

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..tables.ct_rate import CT_RATE_LABELS
-from .atomic import replacing
+from ..atomic import replacing
+from ..vocabulary.chest_findings import CT_RATE_LABELS
+from ..weights.card import WeightsRecord
 from .case_result import NOTE, SYNTHETIC_NOTE
 from .dicom_evidence import read_evidence
-from .schema import BundleRecord, WeightsRecord
+from .schema import BundleRecord
 
 if TYPE_CHECKING:
     from pydicom import Dataset

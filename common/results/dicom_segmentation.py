@@ -27,7 +27,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..formats.dicom_header import SliceHeader
 from ..formats.dicom_series import Stack
-from ..tables.snomed import Code, structure_code
+from ..vocabulary.snomed import Code, structure_code
+from ..vocabulary.structure_colours import structure_colour
+from ..weights.card import WeightsRecord
 from .dicom_sources import (
     NUM_LABELS,
     Sources,
@@ -35,8 +37,7 @@ from .dicom_sources import (
     slice_distance_mm,
     write_on_sources,
 )
-from .schema import BundleRecord, WeightsRecord
-from .structure_colours import structure_colour
+from .schema import BundleRecord
 
 if TYPE_CHECKING:
     from highdicom.seg import Segmentation, SegmentDescription

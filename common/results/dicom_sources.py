@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..atomic import remove, replacing
 from ..errors import InputError
 from ..formats.dicom_header import read_headers
 from ..formats.dicom_series import Stack, stack_slices
-from .atomic import remove, replacing
 from .dicom_evidence import read_evidence
 
 if TYPE_CHECKING:

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..formats.dicom_header import SliceHeader
+from ..vocabulary.structure_colours import structure_colour
+from ..weights.card import WeightsRecord
 from .dicom_sources import Sources, read_sources, write_on_sources
-from .schema import BundleRecord, WeightsRecord
-from .structure_colours import structure_colour
+from .schema import BundleRecord
 
 if TYPE_CHECKING:
     from pydicom import Dataset

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..volume import Qform
-from .atomic import write_text
+from ..atomic import write_text
+from ..vocabulary.structure_colours import structure_colour
+from ..volumes.volume import Qform
 from .nifti_file import SUFFIX, nifti_file, slabs
-from .structure_colours import structure_colour
 
 COLOUR_TABLE_SUFFIX = ".ctbl"
 MOST_LABELS = 256

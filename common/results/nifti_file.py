@@ -18,10 +18,10 @@ import numpy as np
 from isal import igzip
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from ..formats.affines import largest_distance_mm
-from ..transforms.geometry import without_shear
-from ..volume import Qform, Volume
-from .atomic import replacing
+from ..atomic import replacing
+from ..volumes.affines import largest_distance_mm
+from ..volumes.geometry import without_shear
+from ..volumes.volume import Qform, Volume
 
 SUFFIX = ".nii.gz"
 COMPRESS_LEVEL = 2

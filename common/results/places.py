@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..atomic import create_text, unwritable, write_text
 from ..errors import InputError
 from ..files import given_path
-from .atomic import create_text, unwritable, write_text
 from .schema import RESULT_NAME
 
 OWNER_NAME = ".bundle"

@@ -7,11 +7,11 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..atomic import remove, write_text
 from ..case import Case, Rejection
+from ..csv_table import harmless, read_table
 from ..files import true_path
 from ..naming import shown, unique_names
-from ..tables.csv_table import harmless, read_table
-from .atomic import remove, write_text
 from .case_result import source_of
 
 REJECTED_NAME = "rejected.csv"

@@ -14,10 +14,10 @@ from typing import Any
 
 import torch
 
-from ..card import Card
+from ..atomic import partial_name, unwritable
 from ..case import Case
 from ..errors import InputError
-from .atomic import partial_name, unwritable
+from ..weights.card import Card
 from .case_result import (
     case_result,
     fingerprint,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..volume import Qform
+from ..volumes.volume import Qform
 from .nifti_file import nifti_file, slabs
 
 

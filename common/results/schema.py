@@ -31,6 +31,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypedDict
 
+from ..weights.card import WeightsRecord
+
 SCHEMA_VERSION = 1
 RESULT_NAME = "result.json"
 FAILURE_NAME = "failure.json"
@@ -62,16 +64,6 @@ class BundleRecord(TypedDict):
 
     name: str
     version: str
-
-
-class WeightsRecord(TypedDict):
-    """Which weights made the result. ``synthetic``: trained on phantoms only, or on nothing."""
-
-    name: str
-    sha256: str
-    source: str
-    synthetic: bool
-    clinical_use: Literal[False]
 
 
 class Timings(TypedDict):

@@ -15,10 +15,10 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from ..transforms.geometry import voxel_ml
-from ..volume import Volume
-from .atomic import write_text
-from .label_profiles import memory_order, profile_labels
+from ..atomic import write_text
+from ..volumes.geometry import voxel_ml
+from ..volumes.label_profiles import memory_order, profile_labels
+from ..volumes.volume import Volume
 
 VOLUMES_NAME = "volumes.csv"
 COLUMNS = ("structure", "number", "volume_ml", "mean_hu", "sd_hu", "touches_border")

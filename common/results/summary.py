@@ -9,9 +9,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..atomic import remove_partials, write_text
+from ..csv_table import harmless
 from ..naming import natural_order
-from ..tables.csv_table import harmless
-from .atomic import remove_partials, write_text
 from .rejections import read_rejections
 from .schema import FAILURE_NAME, RESULT_NAME, check_case_result
 

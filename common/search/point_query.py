@@ -15,13 +15,13 @@ from monai.data import MetaTensor
 from numpy.typing import ArrayLike, NDArray
 
 from ..case import Case
-from ..cases import find_cases
+from ..cases.find import find_cases
 from ..errors import InputError
 from ..phantom.cases import make_case_phantom, phantom_cases
 from ..results.case_result import fingerprint
-from ..tables.totalsegmentator import STRUCTURES
-from ..transforms.inverse import points_to_voxel, points_to_world_mm
-from ..volume import Volume
+from ..vocabulary.totalsegmentator import STRUCTURES
+from ..volumes.inverse import points_to_voxel, points_to_world_mm
+from ..volumes.volume import Volume
 from .markups import read_markup
 
 PHANTOM_NUMBER = 1

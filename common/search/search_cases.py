@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..case import Case, CaseList
-from ..cases import find_cases
+from ..cases.find import find_cases
+from ..datasets.labelled_phantoms import SEARCHED_REGIONS, labelled_phantoms
 from ..phantom.cases import retest_cases
-from ..tables.labelled_phantoms import SEARCHED_REGIONS, labelled_phantoms
 
 PHANTOM = "phantom"
 

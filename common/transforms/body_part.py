@@ -27,8 +27,8 @@ from monai.transforms import MapTransform
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..volume import Volume
-from .geometry import body_axes, without_shear
+from ..volumes.geometry import body_axes, without_shear
+from ..volumes.volume import Volume
 from .preprocessing import PreprocessCTd
 
 LUNG_SHARE = (0.02, 0.10)

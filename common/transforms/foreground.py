@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..errors import InputError
-from ..volume import Volume
+from ..volumes.volume import Volume
 
 _COARSE = 4  # voxels; a body is found on every fourth
 

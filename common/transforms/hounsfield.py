@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..volume import Volume
+from ..volumes.volume import Volume
 
 _SAMPLE_ROWS = 512
 _LEAST_RANGE_HU = 100.0

@@ -23,13 +23,11 @@ from monai.data import MetaTensor
 from monai.transforms import Compose, MapTransform
 
 from ..case import Case
+from ..cases.read import read_volume
 from ..errors import InputError
 from ..formats.in_memory import volume_in_memory
-from ..formats.registry import read_volume
 from ..memory import AUTO, array_bytes, check_memory, memory_bound_gb
-from ..volume import Volume
-from .foreground import foreground_box
-from .geometry import (
+from ..volumes.geometry import (
     FittedGrid,
     Grid,
     GridKind,
@@ -39,10 +37,12 @@ from .geometry import (
     index_map,
     target_grid,
 )
+from ..volumes.inverse import describe_grid
+from ..volumes.resampling import resample
+from ..volumes.slice_streams import Values
+from ..volumes.volume import Volume
+from .foreground import foreground_box
 from .hounsfield import check_hounsfield
-from .inverse import describe_grid
-from .resampling import resample
-from .slice_streams import Values
 
 AIR_HU = -1000.0
 
@@ -108,7 +108,7 @@ class PreprocessCTd(MapTransform):
             for one axis or for all, keeps the field of view.
         hu_window: Lowest and highest HU; beyond, values are cut. None keeps HU as they are.
         output_range: What the window becomes. None keeps HU.
-        grid: `half_pixel` or `affine`, see `common.transforms.geometry`.
+        grid: `half_pixel` or `affine`, see `common.volumes.geometry`.
         pad_multiple: An axis without a size is padded to a multiple of this many voxels.
         check_hu: Refuse what is not CT in HU, see `check_hounsfield`.
         crop_above_hu: Crop the stored scan to the box of what is above this, before anything

@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from common.card import Card
 from common.results.label_volume import write_label_volume
 from common.results.schema import RESULT_NAME
-from common.transforms.inverse import labels_to_input_grid
+from common.volumes.inverse import labels_to_input_grid
+from common.weights.card import Card
 
 WHERE_NAME = "where.nii.gz"
 SEEN = "seen by the network"

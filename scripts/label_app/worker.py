@@ -26,10 +26,10 @@ from monai.bundle import ConfigWorkflow
 from torch import nn
 from where import WHERE_NAME, ShowWhere, labels_of
 
-from common.card import Card, read_card
-from common.catalog import WEIGHTS, BundleEntry, list_bundles
+from common.bundle.catalog import WEIGHTS, BundleEntry, list_bundles
 from common.errors import InputError, first_of
-from common.results.save_segmentation import SEGMENTATION_NAME, names_by_number
+from common.outputs.segmentation import SEGMENTATION_NAME, names_by_number
+from common.weights.card import Card, read_card
 
 logger = logging.getLogger("label_app.worker")
 FAULT = "the run failed for a reason of its own; the server's log tells more"

@@ -13,13 +13,13 @@ import pytest
 import torch
 from monai.networks.nets import SegResNetDS
 
-from common.card import read_card
 from common.networks.ct_fm_encoder import CTFMEncoder
 from common.networks.ct_fm_triage import CTFMTriage
 from common.phantom.export import write_phantom_case
 from common.phantom.patient import SEED_RANGES
-from common.tables.ct_rate import CT_RATE_LABELS
-from common.weights import save_weights
+from common.vocabulary.chest_findings import CT_RATE_LABELS
+from common.weights.card import read_card
+from common.weights.loading import save_weights
 from tests.conftest import REPOSITORY
 
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"

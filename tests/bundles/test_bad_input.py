@@ -7,7 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from common.results.atomic import PARTIAL
+from common.atomic import PARTIAL
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def test_file_without_permission(refused, scan):
 
 
 def test_denied_file(refused, scan, monkeypatch):
-    monkeypatch.setattr("common.cases.os.access", lambda *_: False)
+    monkeypatch.setattr("common.cases.find.os.access", lambda *_: False)
     assert "permission denied" in refused("--input", scan)
 
 

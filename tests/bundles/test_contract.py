@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from monai.bundle import ConfigParser, ConfigWorkflow
 
-from common.bundle_checks import CHECKS, check_bundle
-from common.catalog import list_bundles
-from common.packing import pack_bundle
+from common.bundle.catalog import list_bundles
+from common.bundle.checks import CHECKS, check_bundle
+from common.bundle.packing import pack_bundle
 
 BUNDLES = [Path(bundle.path) for bundle in list_bundles()]
 # What each overlay is laid over; every other file is laid over inference.json alone.

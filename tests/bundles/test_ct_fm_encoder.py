@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from common.card import read_card
+from common.embeddings.table import read_embeddings
 from common.engines.scan_dataset import read_left_out
 from common.networks.ct_fm_encoder import CTFMEncoder
-from common.results.embedding_table import read_embeddings
-from common.weights import read_key_map, read_tensors, rename_keys
+from common.weights.card import read_card
+from common.weights.loading import read_key_map, read_tensors, rename_keys
 
 from .conftest import CT_FM_ENCODER
 

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from common.results.embedding_table import read_embeddings
+from common.embeddings.table import read_embeddings
 
 from .conftest import CT_FM_ENCODER
 
@@ -179,7 +179,7 @@ def test_the_same_weights_are_no_baseline(run, scans, labels, tmp_path):
 def organ_mnist(tmp_path, monkeypatch):
     """A file in MedMNIST's layout with few volumes: each organ a brightness of its own."""
     sizes = {"train": 22, "val": 5, "test": 6}
-    monkeypatch.setattr("common.tables.retrieval_protocols.ORGAN_MNIST_SIZES", sizes)
+    monkeypatch.setattr("common.datasets.retrieval_protocols.ORGAN_MNIST_SIZES", sizes)
     arrays = {}
     for part, num in sizes.items():
         kinds = np.arange(num) % 11

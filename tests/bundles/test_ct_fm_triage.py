@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
-from common.card import read_card
 from common.networks.ct_fm_triage import CTFMTriage
 from common.phantom.dicom_series import write_dicom
 from common.phantom.export import write_collection
 from common.phantom.head import make_head
-from common.weights import read_tensors
+from common.weights.card import read_card
+from common.weights.loading import read_tensors
 
 from .conftest import CT_FM_TRIAGE, TINY_TRIAGE
 

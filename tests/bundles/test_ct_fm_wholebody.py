@@ -10,11 +10,11 @@ import pydicom
 import pytest
 import torch
 
-from common.card import read_card
+from common.datasets.segmentation_cases import segmentation_cases
 from common.phantom.chest import make_chest
-from common.tables.segmentation_cases import segmentation_cases
-from common.tables.totalsegmentator import STRUCTURES
-from common.weights import read_tensors
+from common.vocabulary.totalsegmentator import STRUCTURES
+from common.weights.card import read_card
+from common.weights.loading import read_tensors
 
 from ..dicom_files import ramp, write_series
 from .conftest import CT_FM_WHOLEBODY

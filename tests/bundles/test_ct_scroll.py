@@ -6,9 +6,9 @@ import json
 import pytest
 import torch
 
-from common.card import read_card
 from common.phantom.export import write_collection
-from common.weights import read_tensors
+from common.weights.card import read_card
+from common.weights.loading import read_tensors
 
 from .conftest import CT_SCROLL, REPOSITORY
 

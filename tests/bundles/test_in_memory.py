@@ -9,7 +9,7 @@ from monai.bundle import ConfigParser
 from monai.data import MetaTensor
 from monai.transforms import LoadImage
 
-from common.catalog import list_bundles
+from common.bundle.catalog import list_bundles
 from common.phantom.export import write_phantom_case
 
 BUNDLES = [Path(bundle.path) for bundle in list_bundles()]

@@ -6,7 +6,7 @@ import torch
 from monai.bundle import ConfigParser
 
 from common.phantom import make_chest
-from common.tables.ct_rate import CT_RATE_LABELS
+from common.vocabulary.chest_findings import CT_RATE_LABELS
 
 SEED = 1_200_017
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from common.catalog import list_bundles
-from common.packing import OWN_VERSIONS, requirements, write_required_versions
+from common.bundle.catalog import list_bundles
+from common.bundle.packing import OWN_VERSIONS, requirements, write_required_versions
 from common.phantom.export import write_collection
 
 from .conftest import ENVIRONMENT, REPOSITORY

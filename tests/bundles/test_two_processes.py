@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 
-from common.card import read_card
+from common.weights.card import read_card
 
 from .conftest import CT_FM_WHOLEBODY
 

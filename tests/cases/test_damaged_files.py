@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from pydicom.uid import ExplicitVRLittleEndian, JPEG2000Lossless
 
-from common.cases import find_cases
+from common.cases.find import find_cases
+from common.cases.read import read_volume
 from common.errors import InputError
-from common.formats.registry import read_volume
 from tests.dicom_files import ramp, write_series
 
 CT = (np.arange(12**3) % 2000 - 1000).reshape(12, 12, 12).astype(np.int16)

@@ -6,9 +6,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.uid import JPEG2000Lossless
 
-from common.cases import find_cases
+from common.cases.find import find_cases
+from common.cases.read import read_volume
 from common.errors import InputError
-from common.formats.registry import read_volume
 from tests.dicom_files import ramp, save, uid, write_series
 
 

@@ -11,9 +11,9 @@ import nrrd
 import numpy as np
 import pytest
 
+from common.cases.read import read_volume
 from common.errors import InputError
 from common.formats.evidence import why_no_ct
-from common.formats.registry import read_volume
 
 CT = (np.arange(5 * 6 * 7) % 200 * 10 - 1000).reshape(5, 6, 7).astype(np.int16)
 NUM_VARIANTS = 250

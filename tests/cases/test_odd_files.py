@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common import scan_search
-from common.cases import find_cases
+from common.cases import search
+from common.cases.find import find_cases
+from common.cases.read import read_volume
 from common.errors import InputError
 from common.formats import dicom_scan
-from common.formats.registry import read_volume
 from tests.cases.scans import CT, ids, write_nifti
 from tests.dicom_files import write_series
 
@@ -89,14 +89,14 @@ READERS = [OverflowError, ValueError, MemoryError, UnicodeError, struct.error, R
 def test_whatever_a_reader_throws_costs_one_file(tmp_path: Path, monkeypatch, error: type):
     write_nifti(tmp_path / "good.nii.gz")
     write_nifti(tmp_path / "bad.nii.gz")
-    look = scan_search.why_no_ct
+    look = search.why_no_ct
 
     def fragile(case):
         if "bad" in case["image"]:
             raise error(RUBBISH)
         return look(case)
 
-    monkeypatch.setattr(scan_search, "why_no_ct", fragile)
+    monkeypatch.setattr(search, "why_no_ct", fragile)
     cases = find_cases(tmp_path)
     assert ids(cases) == ["good"]
     (rejection,) = cases.rejected
@@ -110,7 +110,7 @@ def test_interruption_is_no_damage(tmp_path: Path, monkeypatch):
     def interrupted(_case):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(scan_search, "why_no_ct", interrupted)
+    monkeypatch.setattr(search, "why_no_ct", interrupted)
     with pytest.raises(KeyboardInterrupt):
         find_cases(tmp_path)
 
@@ -153,7 +153,7 @@ def test_whatever_a_reader_throws_later_is_one_line(tmp_path: Path, monkeypatch,
     def throws(*_args, **_kwargs):
         raise error(RUBBISH)
 
-    monkeypatch.setattr("common.formats.registry.read_nifti", throws)
+    monkeypatch.setattr("common.cases.read.read_nifti", throws)
     with pytest.raises(InputError, match=rf"must be readable, got {error.__name__}: such"):
         read_volume({"case_id": "a", "image": str(path), "format": "nifti"})
 

@@ -12,7 +12,7 @@ from common.engines.case_evaluator import CaseDataset, CaseEvaluator
 from common.parallel import is_first_process, join_processes
 from common.results.case_result import describe_case
 from common.results.run_record import start_record
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 
 class FakeCard:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from common.figures.axial_slice import axial_slice, axial_slice_at, scout, window
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 ORIENTATIONS = [
     "".join(letters)

@@ -13,8 +13,8 @@ from common.figures.page import fold
 from common.figures.relevance_panel import name_pictures
 from common.results.case_result import describe_case
 from common.results.classification import classification_outputs, triplet_centres_world_mm
-from common.tables.ct_rate import CT_RATE_LABELS
-from common.volume import Volume
+from common.vocabulary.chest_findings import CT_RATE_LABELS
+from common.volumes.volume import Volume
 
 NETWORK_SHAPE = (30, 60, 60)
 NETWORK_AFFINE = np.array(

@@ -5,7 +5,7 @@ import pytest
 
 from common.figures.body_plane import body_plane
 from common.figures.label_overlay import cut_picture, paint
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 COLOURS = np.zeros((3, 3), np.float32)
 COLOURS[1], COLOURS[2] = (1, 0, 0), (0, 0, 1)

@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
 
+from common.cases.read import read_volume
 from common.errors import InputError
 from common.figures.matches import Tile, write_match_figure
 from common.figures.scan_picture import ScanPicture, picture_of_path, picture_of_volume
-from common.formats.registry import read_volume
 from common.phantom.export import write_nifti
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 
 def slab(shape, spacing_mm, level):

@@ -12,8 +12,8 @@ from common.figures.segmentation import HEIGHT, WIDTH, write_segmentation_figure
 from common.formats.nifti import read_nifti
 from common.results.case_result import describe_case
 from common.results.structure_table import measure_structures, segmentation_outputs
-from common.tables.totalsegmentator import STRUCTURES
-from common.volume import Volume
+from common.vocabulary.totalsegmentator import STRUCTURES
+from common.volumes.volume import Volume
 
 VIEWER = (slice(140, None), slice(0, 1190))
 LEGEND = (slice(140, None), slice(1210, None))

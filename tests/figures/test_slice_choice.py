@@ -10,8 +10,8 @@ from common.figures.slice_choice import (
     pictures_by_label,
     window_of,
 )
-from common.tables.ct_rate import CT_RATE_LABELS
-from common.tables.head_findings import HEAD_LABELS
+from common.vocabulary.chest_findings import CT_RATE_LABELS
+from common.vocabulary.head_findings import HEAD_LABELS
 
 LABELS = ["Lung nodule", "Emphysema", "Cardiomegaly"]
 

@@ -10,7 +10,7 @@ from common.figures.structure_legend import (
     legend_rows,
     volume_text,
 )
-from common.tables.totalsegmentator import STRUCTURES
+from common.vocabulary.totalsegmentator import STRUCTURES
 
 
 def test_every_structure_has_one_place():

@@ -8,7 +8,7 @@ from common.figures.body_plane import body_plane
 from common.figures.label_overlay import cut_picture
 from common.figures.scan_picture import picture_of_volume
 from common.figures.upright import is_upright, upright
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 TILTS = {
     "oblique": lambda: turned(20) @ turned(-15, axes=(0, 1)),

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from common.cases import find_cases
+from common.cases.find import find_cases
+from common.cases.read import read_volume
 from common.formats.dicom_best import sharpness
-from common.formats.registry import read_volume
 from tests.dicom_files import ramp, write_series
 
 CORONAL = (1, 0, 0, 0, 0, -1)

@@ -14,12 +14,12 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
-from common.cases import find_cases
+from common.cases.find import find_cases
+from common.cases.read import read_volume
 from common.errors import InputError
 from common.formats import dicom_file
 from common.formats.dicom import read_dicom
 from common.formats.dicom_file import is_dicom, open_dicom
-from common.formats.registry import read_volume
 from tests.dicom_files import ramp, write_multi_frame, write_series
 
 PLAIN = ramp().transpose(2, 1, 0)

@@ -7,9 +7,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 
-from common.cases import find_cases
+from common.cases.find import find_cases
+from common.cases.read import read_volume
 from common.errors import InputError
-from common.formats.registry import read_volume
 from tests.dicom_files import ramp, write_multi_frame, write_series
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from common.cases import find_cases
+from common.cases.find import find_cases
+from common.cases.read import read_volume
 from common.errors import InputError
 from common.formats.dicom import read_dicom
-from common.formats.registry import read_volume
-from common.volume import Volume
+from common.volumes.volume import Volume
 from tests.dicom_files import ramp, uid, write_series
 
 SPACING_MM = (0.7, 0.8)  # between rows, between columns

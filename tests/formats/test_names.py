@@ -8,7 +8,7 @@ import nrrd
 import numpy as np
 import pytest
 
-from common.formats.registry import SUFFIXES, read_volume
+from common.cases.read import SUFFIXES, read_volume
 
 CT = (np.arange(5 * 6 * 7) - 1000).reshape(5, 6, 7).astype(np.int16)
 NAMES = [b"two\nlines", b"latin \xe9\xff", b" $(rm) 'quoted\" ", "Röntgen 胸部".encode(), b"-x.y"]

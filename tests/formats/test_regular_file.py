@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from common.cases.read import SUFFIXES, read_volume
 from common.errors import InputError
-from common.formats.registry import SUFFIXES, read_volume
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -5,9 +5,9 @@ import pytest
 import torch
 from ignite.engine import Engine, Events
 
-from common.card import read_card
 from common.handlers.best_classifier import BestClassifier
-from common.weights import load_weights
+from common.weights.card import read_card
+from common.weights.loading import load_weights
 
 TRUTH = torch.tensor([[float(case % 2)] * 18 for case in range(6)])
 

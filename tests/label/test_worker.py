@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-import common.weights
+import common.weights.loading
 from common.phantom.export import write_phantom_case
 
 from .conftest import LABEL_APP, SEED
@@ -38,9 +38,9 @@ def outputs(answer, folder):
 
 def test_a_network_is_loaded_once_and_answers_alike(worker, scan, tmp_path, monkeypatch):
     loaded = []
-    load = common.weights.load_weights
+    load = common.weights.loading.load_weights
     monkeypatch.setattr(
-        common.weights, "load_weights", lambda *a, **k: loaded.append(1) or load(*a, **k)
+        common.weights.loading, "load_weights", lambda *a, **k: loaded.append(1) or load(*a, **k)
     )
     networks = worker.LoadedNetworks(1.0)
     first = ask(worker, networks, scan, tmp_path / "first")

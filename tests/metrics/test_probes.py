@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from common.embeddings.case_labels import LabelledEmbeddings
+from common.embeddings.table import EmbeddingTable
 from common.errors import InputError
 from common.metrics.probe_models import linear_probabilities, neighbour_probabilities
 from common.metrics.probes import difference, read_task
 from common.metrics.probes import probe as probe_with
-from common.results.embedding_table import EmbeddingTable
-from common.tables.case_labels import LabelledEmbeddings
 
 NUM, LENGTH = 90, 12
 

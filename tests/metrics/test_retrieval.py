@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
+from common.embeddings.table import EmbeddingTable
 from common.errors import InputError
 from common.metrics.patient_bootstrap import mean_intervals
 from common.metrics.retrieval import pool_retrievals, score_hits, score_retrieval
-from common.results.embedding_table import EmbeddingTable
 
 
 def table(embeddings, patients=None, prefix="g"):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from common.embeddings.table import EmbeddingTable
 from common.errors import InputError
 from common.metrics.stability import icc_3_1, retest_pairs, score_stability, stability_of_table
-from common.results.embedding_table import EmbeddingTable
 
 RATINGS = np.array(
     [[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]]

@@ -5,7 +5,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from common.errors import InputError
-from common.metrics.thresholds import decide, f1_thresholds, ordered_thresholds
+from common.metrics.thresholds import f1_thresholds
+from common.weights.decision import decide, ordered_thresholds
 
 
 def thresholds_of(truth, probabilities):

@@ -8,8 +8,8 @@ import torch
 
 from common.errors import InputError
 from common.networks.ct_fm_triage import CTFMTriage
-from common.networks.initialisation import start_from
-from common.weights import read_key_map, rename_keys
+from common.weights.initialisation import start_from
+from common.weights.loading import read_key_map, rename_keys
 
 SMALL = {"init_filters": 4, "blocks_down": [1, 1, 1], "head_width": 8}
 

@@ -7,10 +7,10 @@ import torch
 from monai.networks.nets import SegResNetDS
 from monai.networks.nets.segresnet_ds import SegResEncoder
 
-from common.card import read_card
 from common.errors import InputError
-from common.networks.initialisation import start_from
-from common.weights import load_state, read_key_map, rename_keys
+from common.weights.card import read_card
+from common.weights.initialisation import start_from
+from common.weights.loading import load_state, read_key_map, rename_keys
 
 SMALL = {"spatial_dims": 3, "in_channels": 1, "init_filters": 4, "blocks_down": (1, 1, 1)}
 LAYOUTS = {

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from common.card import read_card
 from common.networks.ct_scroll import ScrollClassifier
-from common.weights import load_state, read_key_map, rename_keys
+from common.weights.card import read_card
+from common.weights.loading import load_state, read_key_map, rename_keys
 
 MODELS = Path(__file__).resolve().parents[2] / "bundles/ct_scroll/models"
 

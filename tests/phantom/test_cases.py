@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from common.cases.read import read_volume
 from common.errors import InputError
-from common.formats.registry import read_volume
 from common.phantom.cases import (
     HEAD_SLICE_SPACINGS_MM,
     draw_head_scan,
@@ -12,7 +12,7 @@ from common.phantom.cases import (
     retest_cases,
 )
 from common.phantom.patient import SEED_RANGES
-from common.tables.ct_rate import CT_RATE_LABELS
+from common.vocabulary.chest_findings import CT_RATE_LABELS
 
 
 def test_splits_share_no_patient():

@@ -8,13 +8,13 @@ import numpy as np
 import pydicom
 import pytest
 
-from common.cases import find_cases
+from common.cases.ct_rate import read_labels, read_metadata, read_reports
+from common.cases.find import find_cases
 from common.errors import InputError
 from common.formats.dicom import read_dicom
 from common.phantom import CT_RATE_LABELS, HEAD_LABELS, make_chest, make_head
 from common.phantom.dicom_series import write_dicom
 from common.phantom.export import write_collection, write_phantom_case
-from common.tables.ct_rate import read_labels, read_metadata, read_reports
 
 COARSE_MM = (6.0, 6.0, 8.0)
 

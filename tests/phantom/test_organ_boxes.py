@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from common.cases.read import read_volume
+from common.datasets.retrieval_protocols import ORGAN_MNIST_LABELS
 from common.errors import InputError
-from common.formats.registry import read_volume
 from common.phantom.cases import make_case_phantom, organ_box_cases
 from common.phantom.organ_boxes import BOX_MM, ORGAN_BOXES, SHIFT_MM, cut_organ_box
-from common.tables.retrieval_protocols import ORGAN_MNIST_LABELS
-from common.tables.totalsegmentator import STRUCTURES
+from common.vocabulary.totalsegmentator import STRUCTURES
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from common.phantom import make_chest, make_torso
 from common.phantom.anatomy import ORGAN_IDS
 from common.phantom.painting import UNNAMED
 from common.phantom.patient import TRUNK_REGIONS
-from common.tables.totalsegmentator import MANY_PIECES, STRUCTURES
+from common.vocabulary.totalsegmentator import MANY_PIECES, STRUCTURES
 
 MAN, OTHER_MAN, WOMAN = 1, 10, 0  # with contrast agent, without, with
 NEVER_DRAWN = {"brain", "skull", *(f"vertebrae_C{n}" for n in range(1, 7))}

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydicom.dataset import Dataset
 
 from common.formats.dicom import read_dicom
-from common.volume import Volume
+from common.volumes.volume import Volume
 from tests.dicom_files import ramp, save, uid, write_multi_frame, write_series
 
 FRAME_OF_REFERENCE = uid("frame of reference")

@@ -14,8 +14,8 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRLittleEndian, 
 from common.errors import InputError
 from common.formats.dicom import read_dicom
 from common.results.dicom_segmentation import write_dicom_segmentation
-from common.results.structure_colours import structure_colour
-from common.tables.snomed import structure_code
+from common.vocabulary.snomed import structure_code
+from common.vocabulary.structure_colours import structure_colour
 from tests.dicom_files import ramp, uid, write_series
 from tests.results.dicom_masks import (
     SERIES,

@@ -15,8 +15,8 @@ from pydicom.uid import ImplicitVRLittleEndian
 from common.errors import InputError
 from common.formats.dicom import read_dicom
 from common.results.dicom_structure_set import contours, write_structure_set
-from common.results.structure_colours import structure_colour
-from common.volume import Volume
+from common.vocabulary.structure_colours import structure_colour
+from common.volumes.volume import Volume
 from tests.dicom_files import ramp, uid, write_series
 from tests.results.dicom_masks import (
     NAMES,

@@ -9,9 +9,9 @@ import pytest
 from common.errors import InputError
 from common.results import label_volume
 from common.results.label_volume import colour_table, write_label_volume
-from common.results.structure_colours import structure_colour
-from common.tables.totalsegmentator import STRUCTURES
-from common.volume import Qform
+from common.vocabulary.structure_colours import structure_colour
+from common.vocabulary.totalsegmentator import STRUCTURES
+from common.volumes.volume import Qform
 
 LPS = np.array([[-0.7, 0, 0, 180], [0, -0.7, 0, 160.5], [0, 0, 2.5, -300.25], [0, 0, 0, 1.0]])
 

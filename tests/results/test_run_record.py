@@ -156,7 +156,7 @@ def test_a_killed_run_leaves_nothing_to_the_next(begin, case, finish, tmp_path):
     program = (
         "import sys, os, json\n"
         "from common.results.claims import Claims\n"
-        "from common.results.atomic import partial_name\n"
+        "from common.atomic import partial_name\n"
         "from pathlib import Path\n"
         "folder = Path(sys.argv[1])\n"
         "assert Claims().take(folder / '.claim', about=sys.argv[2])\n"

@@ -14,7 +14,7 @@ from common.results.structure_table import (
     write_volumes,
 )
 from common.results.summary import write_summary
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 NAMES = ["background", "cube", "speckle", "absent", "edge"]
 OBLIQUE = np.array(

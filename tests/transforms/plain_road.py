@@ -5,7 +5,7 @@ from itertools import permutations, product
 import nibabel as nib
 import numpy as np
 
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 ORIENTATIONS = [
     "".join(letters) for axes in permutations(("LR", "PA", "IS")) for letters in product(*axes)

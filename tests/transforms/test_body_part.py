@@ -6,10 +6,9 @@ from functools import lru_cache
 import numpy as np
 import pytest
 
-from common.card import read_card
-from common.cases import find_cases
+from common.cases.find import find_cases
+from common.cases.read import read_volume
 from common.errors import InputError
-from common.formats.registry import read_volume
 from common.phantom import make_phantom
 from common.transforms.body_part import (
     ANATOMIES,
@@ -18,7 +17,8 @@ from common.transforms.body_part import (
     doubt_head,
     look_at,
 )
-from common.volume import Volume
+from common.volumes.volume import Volume
+from common.weights.card import read_card
 from tests.conftest import REPOSITORY
 
 AIRLESS = ("Pleural effusion", "Consolidation", "Lung opacity", "Atelectasis")

@@ -7,7 +7,7 @@ from monai.data import MetaTensor
 
 from common.errors import InputError
 from common.transforms.field_of_view import CheckFieldOfViewd
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 VOLUME = Volume(np.zeros((2, 2, 2), np.int16), np.eye(4), facts={"warnings": ["as read"]})
 

@@ -8,7 +8,7 @@ import torch
 from torch.nn.functional import interpolate
 
 from common.transforms.preprocessing import PreprocessCTd
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 
 def _slp(voxels: np.ndarray, spacing: tuple[float, float, float]) -> Volume:

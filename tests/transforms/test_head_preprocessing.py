@@ -17,9 +17,9 @@ from monai.transforms import (
 from common.errors import InputError
 from common.phantom.head import make_head
 from common.transforms.foreground import foreground_box
-from common.transforms.geometry import Grid
 from common.transforms.preprocessing import PreprocessCTd
-from common.volume import Volume
+from common.volumes.geometry import Grid
+from common.volumes.volume import Volume
 
 
 def test_the_box_holds_what_is_above_and_no_more():

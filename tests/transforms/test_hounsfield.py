@@ -8,7 +8,7 @@ import pytest
 
 from common.errors import InputError
 from common.transforms.hounsfield import check_hounsfield
-from common.volume import Volume
+from common.volumes.volume import Volume
 
 SHAPE = (48, 40, 32)
 

@@ -12,9 +12,9 @@ from monai.transforms import LoadImage
 
 from common.errors import InputError
 from common.results.settings import settings_of
-from common.transforms.inverse import labels_to_input_grid, points_to_input_voxel
 from common.transforms.preprocessing import PreprocessCTd, ReadCTd, ct_preprocessing
-from common.volume import Volume
+from common.volumes.inverse import labels_to_input_grid, points_to_input_voxel
+from common.volumes.volume import Volume
 
 from .plain_road import make_volume, oriented_affine, wave
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from common.transforms.geometry import Grid, transform_points, without_shear
+from common.volumes.geometry import Grid, transform_points, without_shear
 
 TILT = np.array([[-2, 0, 0, 5], [0, -2, 1.2, 7], [0, 0, 2.5, 9], [0, 0, 0, 1.0]])
 

@@ -7,7 +7,7 @@ ventricles, sick arteries bleed and clot.
 
 from __future__ import annotations
 
-from ...tables.head_findings import HEAD_FINDINGS
+from ...vocabulary.head_findings import HEAD_FINDINGS
 from ..prevalence import LabelModel, LabelSet
 
 TRAITS = ("blow", "rupture", "arteries", "growth")

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...tables.head_findings import HEAD_FINDINGS
-from ...volume import Volume
+from ...vocabulary.head_findings import HEAD_FINDINGS
+from ...volumes.volume import Volume
 from ..patient import checked_seed
 from ..prevalence import draw_labels, known_labels
 from ..scene import side_of

@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ...tables.head_findings import ABNORMAL, HEAD_CONSEQUENCES, HEAD_FINDINGS, HEAD_LABELS
-from ...volume import Volume
+from ...vocabulary.head_findings import ABNORMAL, HEAD_CONSEQUENCES, HEAD_FINDINGS, HEAD_LABELS
+from ...volumes.volume import Volume
 from ..scene import Finding
 from .build import Head
 from .measure import measured_findings

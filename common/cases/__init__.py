@@ -1,0 +1,1 @@
+"""What the user points at: files, folders, series and lists become named cases."""

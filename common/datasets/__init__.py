@@ -1,0 +1,1 @@
+"""Published data sets as labelled cases, and how they are split."""

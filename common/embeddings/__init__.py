@@ -1,0 +1,1 @@
+"""Embeddings of cases: the table, its labels, and who is near whom."""

@@ -1,0 +1,1 @@
+"""Programs that score results against truth, one kind per file."""

@@ -1,0 +1,1 @@
+"""What each task leaves of a case: its files, values and figure."""

@@ -1,1 +1,0 @@
-"""Published label and report tables of public CT data sets."""

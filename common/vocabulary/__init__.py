@@ -1,0 +1,1 @@
+"""Names and codes: findings of chest and head, structures with their SNOMED terms and colours."""

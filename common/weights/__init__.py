@@ -1,0 +1,1 @@
+"""Cards, and the tensors that belong to them: loading, fetching, fitting."""
