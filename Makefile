@@ -22,10 +22,11 @@ label-env:           ## MONAI Label's server, in an environment of its own
 	.venv-label/bin/pip install -r scripts/label_app/requirements.txt
 label-test: .venv label-env  ## the server with the bundles, driven by MONAI Label's client
 	$(PYTHON) -m pytest -m label -s
-check: .venv         ## lint, format, types
+check: .venv         ## lint, format, types, floors
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m mypy
+	.venv/bin/lint-imports
 benchmark: .venv     ## the tables of benchmarks/README.md
 	$(PYTHON) -m benchmarks.preprocessing
 	$(PYTHON) -m benchmarks.inference
