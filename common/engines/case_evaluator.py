@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import ignite.distributed as idist
 from ignite.engine import Engine
@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ..case import Case, CaseList
 from ..errors import InputError, OutputError, causes_of, first_of
 from ..naming import shown
+from ..outputs.base import CaseOutput
 from ..parallel import from_first, gather, is_first_process, own_share, wait_for_others
 from ..phantom.export import draw
 from ..results.case_result import fingerprint_in
@@ -32,6 +33,13 @@ from .case_loader import CaseLoader
 LONGEST_CASE_S = 6 * 3600.0  # a process that works on one case for longer is taken for hung
 MOST_TOLD = 20  # failures named in the last line; all stand in the summary
 logger = logging.getLogger("common.cases")
+
+
+class Evaluation(Protocol):
+    """What is made of all results."""
+
+    def run(self) -> object:
+        """Score, print, and write the numbers."""
 
 
 class CaseDataset(Dataset):
@@ -87,11 +95,11 @@ class CaseEvaluator(SupervisedEvaluator):
         record: Where results go and what makes them.
         dataset: All cases of the run, of all processes, and how they are read. Damaged files that
             the list left out count as failed.
+        postprocessing: What is left of each case. It sees one dictionary with the case's entries
+            and the inferer's answer under `pred`.
         num_workers: Threads that read ahead.
-        merge: Makes one file of all finished cases below the output folder, besides `summary.csv`.
-            Called once for all processes, if any case is finished, whether or not others failed.
-        kwargs: Of MONAI's `SupervisedEvaluator`. `postprocessing` sees one dictionary with the
-            case's entries and the inferer's answer under `pred`.
+        then: What the first process does last, where no case failed, such as an evaluation.
+        kwargs: Of MONAI's `SupervisedEvaluator`.
 
     Raises:
         InputError: At the end of `run`, if any case failed or is unaccounted for; the others are
@@ -104,28 +112,36 @@ class CaseEvaluator(SupervisedEvaluator):
         *,
         record: RunRecord,
         dataset: CaseDataset,
+        postprocessing: CaseOutput,
         num_workers: int = 1,
-        merge: Callable[[Path], object] | None = None,
+        then: Evaluation | None = None,
         **kwargs: Any,
     ) -> None:
         self.record = record
         self.dataset = dataset
-        self.merge = merge
+        self.output = postprocessing
+        self.then = then
         self.account = Account()
         loader = CaseLoader((), self._claim_and_read, num_workers=num_workers)
-        super().__init__(decollate=False, val_data_loader=loader, **kwargs)
+        super().__init__(
+            device=record.device,
+            decollate=False,
+            val_data_loader=loader,
+            postprocessing=postprocessing,
+            **kwargs,
+        )
         record.settings |= {
             name: settings_of(part)
             for name, part in (
                 ("preprocessing", dataset.transform),
                 ("inferer", self.inferer),
-                ("postprocessing", kwargs.get("postprocessing")),
+                ("postprocessing", postprocessing),
             )
         }
         self.logger.setLevel(logging.CRITICAL)  # what goes wrong is raised, and said once
 
     def run(self) -> None:
-        """Run all cases, then write `summary.csv` once for all processes."""
+        """Run all cases, write what they have in common once for all processes, then `then`."""
         self.account = Account()
         self.record.open()
         if is_first_process():
@@ -234,6 +250,8 @@ class CaseEvaluator(SupervisedEvaluator):
         if is_first_process():
             failed = [each for a, _ in accounts for each in {**a.failures, **a.refused}.items()]
             self._raise(failed + damaged, [name for _, lost in accounts for name in lost])
+            if self.then is not None:
+                self.then.run()
 
     def _write_tables(self, accounts: Sequence[Account]) -> list[tuple[str, str]]:
         """`rejected.csv`, `summary.csv` and the merged file; gives damaged files with reasons."""
@@ -243,8 +261,8 @@ class CaseEvaluator(SupervisedEvaluator):
         with record.claims.waiting(record.output_dir / ".summary"):
             write_rejections(record.output_dir, cases, rejected, refused)
             summary = write_summary(record.output_dir)
-            if self.merge is not None and any(record.output_dir.glob(f"*/{RESULT_NAME}")):
-                self.merge(record.output_dir)
+            if any(record.output_dir.glob(f"*/{RESULT_NAME}")):
+                self.output.merge(record.output_dir)
         logger.info("Results: %s", summary)
         damaged = [each for each in rejected if each.damaged]
         return [(each.case_id or Path(each.path).name, each.reason) for each in damaged]

@@ -1,51 +1,39 @@
-"""Turn a classifier's logits into a finished case folder.
+"""What a classifier leaves: probabilities, what speaks for them, and a DICOM report.
 
 Shapes: B batch of one, L labels, T slice triplets; D H W the network's grid.
 """
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from monai.transforms import Transform
 
 from ..figures.attention import write_attention
 from ..figures.classification import write_classification_figure
-from ..results.case_result import describe_case
 from ..results.classification import (
     CLASSIFICATION_DEFINITIONS,
     classification_outputs,
     triplet_centres_world_mm,
 )
 from ..results.dicom_report import write_dicom_report
-from ..results.run_record import RunRecord
 from ..results.schema import CaseRecord
+from .base import CaseOutput, Left
 
 
-class SaveClassificationd(Transform):
-    """Write `result.json` and what belongs to it for one classified case.
+class SaveClassificationd(CaseOutput):
+    """Write what belongs to one classified case; see `CaseOutput`.
 
-    Reads `case`, `volume` (the stored scan), `image` `(1, 1, D, H, W)`, `read_preprocess_s` and
-    `pred`: `logits` `(1, L)`, `relevance` `(1, L, T)`, `inside` `(1, T)`, `attention` name to
-    `(1, T, T)`, `inference_s`.
-
-    Args:
-        record: The run.
-        figures: Whether to draw `figure.png`.
+    Of `pred` it reads `logits` `(1, L)` and, where there, `relevance` `(1, L, T)`, `inside`
+    `(1, T)`, and `attention`, name to `(1, T, T)`.
     """
 
-    def __init__(self, *, record: RunRecord, figures: bool = True) -> None:
-        self.record = record
-        self.figures = figures
+    definitions = CLASSIFICATION_DEFINITIONS
 
-    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Write the case's folder; `data` goes through unchanged."""
-        start = time.perf_counter()
-        record, card, volume, pred = self.record, self.record.card, data["volume"], data["pred"]
-        folder = record.draft(data["case_id"])
+    def write(self, folder: Path, data: dict[str, Any], case: CaseRecord) -> Left:
+        """`figure.png`, attention maps where asked for, `report_sr.dcm` for DICOM input."""
+        card, volume, pred = self.record.card, data["volume"], data["pred"]
         probabilities = torch.sigmoid(pred["logits"][0].float()).cpu().numpy()
         relevance = pred["relevance"][0].float().cpu().numpy() if "relevance" in pred else None
         outputs = classification_outputs(
@@ -59,13 +47,7 @@ class SaveClassificationd(Transform):
             input_affine=volume.affine,
             input_shape=volume.voxels.shape,
         )
-        case = describe_case(data["case"], volume)
-        files = self._write_companions(folder, data, case, outputs)
-        record.finish(
-            data, case=case, outputs=outputs, definitions=CLASSIFICATION_DEFINITIONS, files=files,
-            write_s=time.perf_counter() - start,
-        )  # fmt: skip
-        return data
+        return Left(outputs, self._write_companions(folder, data, case, outputs))
 
     def _write_companions(
         self, folder: Path, data: dict[str, Any], case: CaseRecord, outputs: dict[str, Any]

@@ -1,24 +1,24 @@
-"""Last step of an encoder's inference: a case's embedding, and its windows' where asked for.
+"""What an encoder leaves: a case's embedding, and its windows' where asked for.
 
 Shapes: D H W the network's grid, N windows, F numbers per embedding.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.transforms import Transform
 from numpy.typing import ArrayLike, NDArray
 
 from ..atomic import replacing
+from ..embeddings.table import merge_embeddings
 from ..figures.embedding import write_embedding_figure
-from ..results.case_result import describe_case
 from ..results.run_record import RunRecord
+from ..results.schema import CaseRecord
 from ..volumes.inverse import points_to_world_mm
+from .base import CaseOutput, Left
 
 WINDOWS_NAME = "windows.npz"
 EMBEDDING_DEFINITIONS: Mapping[str, str] = {
@@ -33,11 +33,10 @@ EMBEDDING_DEFINITIONS: Mapping[str, str] = {
 }
 
 
-class SaveEmbeddingd(Transform):
-    """Write `output_dir/<case_id>/`: result, figure, and windows where wanted.
+class SaveEmbeddingd(CaseOutput):
+    """Write what belongs to one embedded case; see `CaseOutput`.
 
-    Reads, per case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its
-    affine, `source_grid`, `read_preprocess_s`, and `pred`, the answer of `EmbeddingInferer`.
+    `pred` is the answer of `EmbeddingInferer`; `source_grid` is read too.
 
     `windows.npz` holds `embedding` `(N, F)` float32; `centre_world_mm` `(N, 3)`, RAS+;
     `centre_voxel` `(N, 3)` and `window_size_voxel` `(3,)` on the network's grid D H W; `affine`
@@ -49,19 +48,21 @@ class SaveEmbeddingd(Transform):
         figures: Whether to write `figure.png`.
     """
 
+    definitions = EMBEDDING_DEFINITIONS
+
     def __init__(
         self, *, record: RunRecord, keep_windows: bool = False, figures: bool = True
     ) -> None:
-        self.record = record
+        super().__init__(record=record, figures=figures)
         self.keep_windows = keep_windows
-        self.figures = figures
 
-    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Write the case's folder; `data` goes through unchanged."""
-        start = time.perf_counter()
-        pred, folder = data["pred"], self.record.draft(data["case_id"])
-        outputs = embedding_outputs(pred)
-        case = describe_case(data["case"], data["volume"])
+    def merge(self, output_dir: Path) -> None:
+        """`embeddings.parquet`."""
+        merge_embeddings(output_dir)
+
+    def write(self, folder: Path, data: dict[str, Any], case: CaseRecord) -> Left:
+        """`windows.npz` where asked for, `figure.png`."""
+        pred = data["pred"]
         affine = np.asarray(data["image"].affine.cpu(), dtype=np.float64)
         files = []
         if self.keep_windows:
@@ -85,15 +86,7 @@ class SaveEmbeddingd(Transform):
                 bundle=self.record.bundle,
                 weights=self.record.card.provenance(),
             )
-        self.record.finish(
-            data,
-            case=case,
-            outputs=outputs,
-            definitions=EMBEDDING_DEFINITIONS,
-            files=files,
-            write_s=time.perf_counter() - start,
-        )
-        return data
+        return Left(embedding_outputs(pred), files)
 
 
 def embedding_outputs(pred: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,25 +1,21 @@
-"""Last step of an encoder's saliency: what the embedding rests on, on the input's own grid.
+"""What an encoder's saliency leaves: what the embedding rests on, on the input's own grid.
 
 Shapes: D H W the network's grid after the crop, I J K the input's own.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.transforms import Transform
 from numpy.typing import NDArray
 
 from ..figures.heat_planes import Heat, draw_heat_planes, draw_heat_scale
 from ..figures.page import NIGHT, Page
 from ..figures.title_block import draw_title_block
-from ..results.case_result import describe_case
 from ..results.nifti_file import tilt_warning
-from ..results.run_record import RunRecord
 from ..results.scalar_volume import write_scalar_volume
 from ..results.schema import BundleRecord, CaseRecord
 from ..volumes.heat_map import heat_map
@@ -27,6 +23,7 @@ from ..volumes.inverse import points_to_input_voxel, points_to_world_mm, read_gr
 from ..volumes.place_map import CosineMap
 from ..volumes.volume import Volume
 from ..weights.card import WeightsRecord
+from .base import CaseOutput, Left
 
 SALIENCY_NAME = "saliency.nii.gz"
 SALIENCY_DEFINITIONS: Mapping[str, str] = {
@@ -43,26 +40,18 @@ _WIDTH, _HEIGHT, _EDGE = 1000, 1000, 24
 _SHOWN_FROM = 0.5
 
 
-class SaveSaliencyd(Transform):
-    """Write `output_dir/<case_id>/`: result, saliency on the input's grid, figure.
+class SaveSaliencyd(CaseOutput):
+    """Write what belongs to one case whose places were hidden in turn; see `CaseOutput`.
 
-    Reads, per case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its
-    affine, `source_grid`, `read_preprocess_s`, and `pred`, the answer of `OcclusionInferer`.
-
-    Args:
-        record: From `start_record`.
-        figures: Whether to write `figure.png`.
+    `pred` is the answer of `OcclusionInferer`; `source_grid` is read too.
     """
 
-    def __init__(self, *, record: RunRecord, figures: bool = True) -> None:
-        self.record = record
-        self.figures = figures
+    definitions = SALIENCY_DEFINITIONS
 
-    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Write the case's folder; `data` goes through unchanged."""
-        start = time.perf_counter()
+    def write(self, folder: Path, data: dict[str, Any], case: CaseRecord) -> Left:
+        """`saliency.nii.gz` on the scan's grid, `figure.png`."""
         saliency: NDArray[np.float32] = data["pred"]["saliency"]
-        folder, volume = self.record.draft(data["case_id"]), data["volume"]
+        volume = data["volume"]
         affine = np.asarray(data["image"].affine.cpu(), dtype=np.float64)
         # A frame of zeros, so that nothing outside of what was seen has a saliency.
         padded = CosineMap(
@@ -72,7 +61,6 @@ class SaveSaliencyd(Transform):
         heat = heat_map(padded, affine, read_grid(data["source_grid"]))
         top = np.array(np.unravel_index(int(saliency.argmax()), saliency.shape), dtype=np.float64)
         place_mm = points_to_world_mm(top, affine)
-        case = describe_case(data["case"], volume)
         case["warnings"] += tilt_warning(volume)
         files = [
             write_scalar_volume(
@@ -91,22 +79,15 @@ class SaveSaliencyd(Transform):
             )
             files.append("figure.png")
         voxel = points_to_input_voxel(top, affine, data["source_grid"])
-        self.record.finish(
-            data,
-            case=case,
-            outputs={
-                "highest": float(saliency.max()),
-                "highest_world_mm": np.round(place_mm, 3),
-                "highest_voxel": np.round(voxel, 3),
-                "mean": float(saliency.mean()),
-                "num_masks": data["pred"]["num_masks"],
-                "num_empty_masks": data["pred"]["num_empty"],
-            },
-            definitions=SALIENCY_DEFINITIONS,
-            files=files,
-            write_s=time.perf_counter() - start,
-        )
-        return data
+        outputs = {
+            "highest": float(saliency.max()),
+            "highest_world_mm": np.round(place_mm, 3),
+            "highest_voxel": np.round(voxel, 3),
+            "mean": float(saliency.mean()),
+            "num_masks": data["pred"]["num_masks"],
+            "num_empty_masks": data["pred"]["num_empty"],
+        }
+        return Left(outputs, files)
 
 
 def write_saliency_figure(

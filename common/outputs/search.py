@@ -1,28 +1,28 @@
-"""Last step of a semantic search: the place found in a case, and how alike every other one is.
+"""What a semantic search leaves: the place found in a case, and how alike every other one is.
 
 Shapes: D H W the network's grid after the crop, I J K the input's own.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.transforms import Transform
 
 from ..figures.heat_planes import Heat
 from ..figures.search import write_search_figure
-from ..results.case_result import describe_case
 from ..results.nifti_file import tilt_warning
 from ..results.run_record import RunRecord
 from ..results.scalar_volume import write_scalar_volume
+from ..results.schema import CaseRecord
 from ..search.markups import write_markup
 from ..search.point_query import PointQuery
 from ..volumes.heat_map import heat_map
 from ..volumes.inverse import points_to_input_voxel, points_to_world_mm, read_grid
 from ..volumes.place_map import CosineMap
+from .base import CaseOutput, Left
 
 HEAT_NAME = "heatmap.nii.gz"
 MARKUP_NAME = "found.mrk.json"
@@ -41,11 +41,10 @@ SEARCH_DEFINITIONS: Mapping[str, str] = {
 }
 
 
-class SaveSearchd(Transform):
-    """Write `output_dir/<case_id>/`: result, heat map on the input's grid, markup, figure.
+class SaveSearchd(CaseOutput):
+    """Write what belongs to one searched case; see `CaseOutput`.
 
-    Reads, per case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its
-    affine, `source_grid`, `read_preprocess_s`, and `pred`, the answer of `PointSearchInferer`.
+    `pred` is the answer of `PointSearchInferer`; `source_grid` is read too.
 
     Args:
         record: From `start_record`.
@@ -54,23 +53,22 @@ class SaveSearchd(Transform):
         figures: Whether to write `figure.png`.
     """
 
+    definitions = SEARCH_DEFINITIONS
+
     def __init__(
         self, *, record: RunRecord, query: PointQuery, way: str, figures: bool = True
     ) -> None:
-        self.record = record
+        super().__init__(record=record, figures=figures)
         self.query = query
         self.way = way
-        self.figures = figures
 
-    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Write the case's folder; `data` goes through unchanged."""
-        start = time.perf_counter()
-        pred, folder = data["pred"], self.record.draft(data["case_id"])
+    def write(self, folder: Path, data: dict[str, Any], case: CaseRecord) -> Left:
+        """`heatmap.nii.gz` on the scan's grid, `found.mrk.json`, `figure.png`."""
+        pred, volume = data["pred"], data["volume"]
         found: CosineMap = pred["map"]
         affine = np.asarray(data["image"].affine.cpu(), dtype=np.float64)
         place_mm = points_to_world_mm(pred["point_voxel"], affine)
         heat = heat_map(found, affine, read_grid(data["source_grid"]))
-        case, volume = describe_case(data["case"], data["volume"]), data["volume"]
         case["warnings"] += tilt_warning(volume)
         middle = float(np.nanmedian(found.cosine))
         files = [
@@ -96,20 +94,13 @@ class SaveSearchd(Transform):
             )
             files.append(figure.name)
         voxel = points_to_input_voxel(pred["point_voxel"], affine, data["source_grid"])
-        self.record.finish(
-            data,
-            case=case,
-            outputs={
-                "query": self.query.facts,
-                "way": self.way,
-                "found_world_mm": np.round(place_mm, 3),
-                "found_voxel": np.round(voxel, 3),
-                "cosine": round(pred["cosine"], 6),
-                "cosine_median": round(middle, 6),
-                "num_places": found.num_places,
-            },
-            definitions=SEARCH_DEFINITIONS,
-            files=files,
-            write_s=time.perf_counter() - start,
-        )
-        return data
+        outputs = {
+            "query": self.query.facts,
+            "way": self.way,
+            "found_world_mm": np.round(place_mm, 3),
+            "found_voxel": np.round(voxel, 3),
+            "cosine": round(pred["cosine"], 6),
+            "cosine_median": round(middle, 6),
+            "num_places": found.num_places,
+        }
+        return Left(outputs, files)

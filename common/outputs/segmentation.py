@@ -1,4 +1,4 @@
-"""Last step of a segmenter's inference: everything a case leaves behind, `result.json` last.
+"""What a segmenter leaves: masks on the scan's own grid, and what each structure measures.
 
 Shapes: D H W the network's grid after the crop, I J K the input's own.
 """
@@ -6,18 +6,15 @@ Shapes: D H W the network's grid after the crop, I J K the input's own.
 from __future__ import annotations
 
 import difflib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from monai.transforms import Transform
 from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..figures.segmentation import write_segmentation_figure
-from ..results.case_result import describe_case
 from ..results.dicom_segmentation import SEGMENTATION_NAME as DICOM_NAME
 from ..results.dicom_segmentation import write_dicom_segmentation
 from ..results.dicom_structure_set import STRUCTURE_SET_NAME, write_structure_set
@@ -38,20 +35,20 @@ from ..volumes.inverse import describe_grid, labels_to_input_grid, read_grid
 from ..volumes.label_pieces import clean_pieces
 from ..volumes.volume import Volume
 from ..weights.card import Card
+from .base import CaseOutput, Left
 
 SEGMENTATION_NAME = "segmentation.nii.gz"
 UNTILTED_NAME = "segmentation_untilted.nii.gz"
 
 
-class SaveSegmentationd(Transform):
-    """Bring labels back to the input's grid and write `output_dir/<case_id>/`.
+class SaveSegmentationd(CaseOutput):
+    """Bring labels back to the input's grid and write what belongs to the case; see `CaseOutput`.
 
     Where the labels were found, only the largest piece is kept of every structure but those that
     may rightly lie apart, and no piece smaller than asked for of any. The input's voxels then take
     the label of the nearest voxel there.
 
-    Reads, per case: `case`, `volume` (the scan as stored), `image` `(1, 1, D, H, W)` with its
-    affine, `source_grid`, `read_preprocess_s`, and `pred`, the answer of `StreamingInferer`.
+    `pred` is the answer of `StreamingInferer`; `source_grid` is read too.
 
     Args:
         record: From `start_record`.
@@ -68,6 +65,7 @@ class SaveSegmentationd(Transform):
         InputError: If a structure is none of the card's labels, or the size is below 0.
     """
 
+    definitions = SEGMENTATION_DEFINITIONS
     not_settings = ("names", "one_piece")  # the card says both
 
     def __init__(
@@ -83,27 +81,23 @@ class SaveSegmentationd(Transform):
         if not smallest_piece_ml >= 0:
             msg = f"smallest_piece_ml must be 0 or more, got {smallest_piece_ml}; 0 keeps all"
             raise InputError(msg)
-        self.record = record
+        super().__init__(record=record, figures=figures)
         self.smallest_piece_ml = smallest_piece_ml
         self.untilted_copy = untilted_copy
         self.structure_set = structure_set
-        self.figures = figures
         self.names = names_by_number(record.card)
         self.wanted = _choose(structures, self.names)
         self.one_piece = [
             number for number, name in enumerate(self.names) if number and name not in MANY_PIECES
         ]
 
-    def __call__(self, data: dict[str, Any]) -> dict[str, Any]:
-        """Write the case's folder; `data` goes through unchanged."""
-        start = time.perf_counter()
-        record, volume = self.record, data["volume"]
-        folder = record.draft(data["case_id"])
+    def write(self, folder: Path, data: dict[str, Any], case: CaseRecord) -> Left:
+        """`segmentation.nii.gz`, `volumes.csv`, DICOM masks for DICOM input, `figure.png`."""
+        volume = data["volume"]
         cleaned = self._clean(data)
         labels = self._on_grid(cleaned, data, data["source_grid"])
         table = measure_structures(labels, volume, self.names)
         outputs = segmentation_outputs(table)
-        case = describe_case(data["case"], volume)
         case["warnings"] += tilt_warning(volume)
         files = [
             *write_label_volume(
@@ -114,11 +108,7 @@ class SaveSegmentationd(Transform):
             *self._write_dicom(folder, data, case, labels),
             *self._write_figure(folder, volume, case, labels, outputs),
         ]
-        record.finish(
-            data, case=case, outputs=outputs, definitions=SEGMENTATION_DEFINITIONS, files=files,
-            write_s=time.perf_counter() - start,
-        )  # fmt: skip
-        return data
+        return Left(outputs, files)
 
     def _clean(self, data: dict[str, Any]) -> NDArray[np.uint8]:
         """The network's classes as the card's numbers, without stray pieces."""

@@ -12,7 +12,7 @@ from common.case import CaseList, Rejection
 from common.engines import case_evaluator
 from common.engines.case_evaluator import CaseDataset, CaseEvaluator, reason_of
 from common.errors import InputError, OutputError
-from common.results.case_result import describe_case
+from common.outputs.base import CaseOutput, Left
 from common.results.run_record import RunRecord
 
 FULL = "output must be a place"
@@ -39,41 +39,49 @@ def write(data):
     return data
 
 
+class Keep(CaseOutput):
+    """A kind that leaves a picture, and remembers whom it has seen."""
+
+    definitions = {}  # noqa: RUF012
+
+    def __init__(self, record, *, volume=None, save=lambda _data: None, merged=()):
+        super().__init__(record=record)
+        self._seen, self._volume, self._save, self._merged = [], volume, save, merged
+
+    def __call__(self, data):
+        write(data)
+        self._save(data)
+        super().__call__({**data, "volume": self._volume, "pred": {"inference_s": 0.1}})
+        self._seen.append(data["case_id"])
+        return data
+
+    def write(self, folder, data, case):
+        (folder / "figure.png").write_text("drawn")
+        return Left({}, ["figure.png"])
+
+    def merge(self, output_dir):
+        if isinstance(self._merged, list):
+            self._merged.append(output_dir)
+
+
 @pytest.fixture
 def evaluate(begin, tmp_path, small_volume):
     """Run cases; `evaluate.done` are those that were saved, in order."""
-    done = []
 
-    def run(listed, *, num_workers=1, merge=None, save=lambda _data: None):
-        done.clear()
+    def run(listed, *, num_workers=1, then=None, **options):
         record = begin(output_dir=tmp_path)
-
-        def keep(data):
-            case_id = write(data)["case_id"]
-            save(data)
-            (record.draft(case_id) / "figure.png").write_text("drawn")
-            record.finish(
-                {**data, "pred": {"inference_s": 0.1}},
-                case=describe_case(data["case"], small_volume),
-                outputs={}, definitions={}, files=["figure.png"], write_s=0.1,
-            )  # fmt: skip
-            done.append(case_id)
-            return data
-
+        keep = Keep(record, volume=small_volume, **options)
         engine = CaseEvaluator(
             record=record,
             dataset=CaseDataset(listed, prepare),
             num_workers=num_workers,
-            merge=merge,
-            device="cpu",
             network=torch.nn.Identity(),
             inferer=lambda inputs, _network: inputs * 2,
             postprocessing=keep,
+            then=then,
         )
-        try:
-            engine.run()
-        finally:
-            run.done = list(done)
+        run.done = keep._seen
+        engine.run()
 
     return run
 
@@ -92,11 +100,24 @@ def test_cases_are_run_in_order(evaluate, num_workers):
 def test_what_is_finished_is_merged_once_whether_or_not_others_failed(evaluate, tmp_path):
     merged = []
     with pytest.raises(InputError, match="1 of 1 cases failed"):
-        evaluate(cases("unlucky"), merge=merged.append)
+        evaluate(cases("unlucky"), merged=merged)
     assert merged == []  # nothing is finished
     with pytest.raises(InputError, match="1 of 2 cases failed"):
-        evaluate(cases("b", "unlucky"), merge=merged.append)
+        evaluate(cases("b", "unlucky"), merged=merged)
     assert merged == [tmp_path]
+
+
+def test_an_evaluation_comes_last_and_only_where_no_case_failed(evaluate, tmp_path):
+    class Evaluation:
+        def run(self):
+            self.found = summary(tmp_path)
+
+    failing, whole = Evaluation(), Evaluation()
+    with pytest.raises(InputError, match="1 of 2 cases failed"):
+        evaluate(cases("a", "unlucky"), then=failing)
+    assert not hasattr(failing, "found")
+    evaluate(cases("a"), then=whole)
+    assert whole.found["a"] == ("finished", "")
 
 
 @pytest.mark.parametrize("num_workers", [0, 1])
@@ -248,7 +269,7 @@ def test_another_scan_of_one_name_fails_and_takes_nothing_along(evaluate, tmp_pa
 def test_a_process_that_hangs_is_named(begin, tmp_path, monkeypatch):
     record, listed = begin(output_dir=tmp_path), cases("a", "b")
     engine = CaseEvaluator(
-        record=record, dataset=CaseDataset(listed, prepare), device="cpu",
+        record=record, dataset=CaseDataset(listed, prepare), postprocessing=Keep(record),
         network=torch.nn.Identity(), inferer=lambda inputs, _network: inputs,
     )  # fmt: skip
     record.open()

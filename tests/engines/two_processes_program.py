@@ -9,8 +9,8 @@ import torch
 
 from common.engines import case_evaluator
 from common.engines.case_evaluator import CaseDataset, CaseEvaluator
+from common.outputs.base import CaseOutput, Left
 from common.parallel import is_first_process, join_processes
-from common.results.case_result import describe_case
 from common.results.run_record import start_record
 from common.volumes.volume import Volume
 
@@ -28,23 +28,24 @@ class FakeCard:
         }  # fmt: skip
 
 
+class Nothing(CaseOutput):
+    """A kind that leaves nothing but the result."""
+
+    definitions = {}  # noqa: RUF012
+
+    def __call__(self, data):
+        volume = Volume(torch.zeros(2, 2, 2).numpy(), torch.eye(4).numpy())
+        return super().__call__({**data, "volume": volume, "pred": {"inference_s": 0.0}})
+
+    def write(self, folder, data, case):
+        return Left({} if case["case_id"] != "unlucky" else {"one": 1 / 0}, [])
+
+
 def main(output_dir, second):
     join_processes()
     root = output_dir.parent / "bundle"
     how = {"device": "cpu", "precision": "fp32", "backend": "eager"}
     record = start_record(output_dir=output_dir, bundle_root=root, card=FakeCard(), **how)
-    volume = Volume(torch.zeros(2, 2, 2).numpy(), torch.eye(4).numpy())
-
-    def save(data):
-        case = data["case"]
-        if case["case_id"] == "unlucky":
-            return 1 / 0
-        record.finish(
-            {**data, "pred": {"inference_s": 0.0}}, case=describe_case(case, volume),
-            outputs={}, definitions={}, files=[], write_s=0.0,
-        )  # fmt: skip
-        return data
-
     summarise, lost = case_evaluator.write_summary, case_evaluator.Account.lost
 
     def slow(folder):
@@ -64,10 +65,9 @@ def main(output_dir, second):
     CaseEvaluator(
         record=record,
         dataset=CaseDataset(cases, lambda case: {**case, "image": torch.ones(1, 2)}),
-        device="cpu",
         network=torch.nn.Identity(),
         inferer=lambda inputs, _network: inputs,
-        postprocessing=save,
+        postprocessing=Nothing(record=record),
     ).run()
 
 
