@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from einops import reduce
 from numpy.typing import NDArray
 
 from ..volumes.volume import Volume
@@ -97,8 +98,7 @@ def paint(
     image = np.where(inside, grey + (colour - grey) * TINT, grey)
     image = np.where(line, image + (colour + _LINE_LIGHTER - image) * _LINE, image)
     # Painted finer than shown and averaged, so that lines are smooth and noise does not alias.
-    high, wide = size
-    image = image.reshape(high, _FINER, wide, _FINER, 3).mean(axis=(1, 3))
+    image = reduce(image, "(h i) (w j) rgb -> h w rgb", "mean", i=_FINER, j=_FINER)
     painted: NDArray[np.uint8] = np.rint(np.clip(image, 0, 1) * 255).astype(np.uint8)
     return painted
 

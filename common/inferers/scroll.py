@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from ..networks.ct_scroll import ScrollClassifier
@@ -92,7 +93,7 @@ class ScrollInferer(AcceleratedInferer):
         if self.backend != "eager":  # made for one size: fill the last chunk up
             wanted = torch.cat([wanted, wanted[-1:].expand(-len(wanted) % chunk)])
         parts = [encoder(pictures[part]).mean(dim=(2, 3)) for part in wanted.split(chunk)]
-        return torch.cat(parts)[place].reshape(volume.shape[0], -1, parts[0].shape[-1])
+        return rearrange(torch.cat(parts)[place], "(b t) c -> b t c", b=len(volume))
 
     def part(self, network: nn.Module) -> nn.Module:
         """The slice encoder."""
@@ -104,8 +105,8 @@ def triplets_inside(volume: Tensor) -> Tensor:
 
     Padding holds one value throughout, and so does what the window makes of nothing but air.
     """
-    flat = slices_to_triplets(volume).reshape(volume.shape[0], volume.shape[2] // 3, -1)
-    return flat.amin(dim=2) < flat.amax(dim=2)
+    triplets = rearrange(slices_to_triplets(volume), "(b t) s h w -> b t (s h w)", b=len(volume))
+    return triplets.amin(dim=2) < triplets.amax(dim=2)
 
 
 def triplet_relevance(

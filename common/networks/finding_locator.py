@@ -10,6 +10,7 @@ Shapes: B batch, D H W the volume, T = D / 3 triplets, L labels, h w cells of a 
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from .ct_scroll import ScrollClassifier
@@ -53,10 +54,10 @@ class FindingLocator(nn.Module):
         """
         if image.dim() == 4:
             return self._read(image)
-        coarse = []
-        for part in image.reshape(-1, 3, *image.shape[3:]).split(max(self.network.chunk, 1)):
-            coarse.append(self._read(part)[1].float().flatten(2))
-        places = torch.cat(coarse).reshape(image.shape[0], -1, *coarse[0].shape[1:])
+        triplets = rearrange(image, "b 1 (t three) h w -> (b t) three h w", three=3)
+        parts = triplets.split(max(self.network.chunk, 1))
+        coarse = torch.cat([self._read(part)[1].float() for part in parts])
+        places = rearrange(coarse, "(b t) l h w -> b t l (h w)", b=len(image))
         return torch.logsumexp(self.sharpness * places, dim=(1, 3)) / self.sharpness
 
     def _read(self, pictures: Tensor) -> tuple[Tensor, Tensor, Tensor]:

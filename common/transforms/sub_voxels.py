@@ -9,6 +9,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import torch
+from einops import rearrange
 from monai.transforms import MapTransform
 from torch import Tensor
 
@@ -72,6 +73,6 @@ def sub_voxels_to_channels(labels: Tensor, refine: int) -> Tensor:
     for axis in (1, 2, 3):
         last = labels.narrow(axis, labels.shape[axis] - 1, 1)
         labels = torch.cat([labels, *[last] * (refine - 1)], dim=axis)
-    d, h, w = (n // refine for n in labels.shape[1:])
-    apart = labels.reshape(d, refine, h, refine, w, refine)
-    return apart.permute(1, 3, 5, 0, 2, 4).reshape(refine**3, d, h, w)
+    return rearrange(
+        labels, "1 (d i) (h j) (w k) -> (i j k) d h w", i=refine, j=refine, k=refine
+    )

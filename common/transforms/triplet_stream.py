@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
@@ -99,7 +100,7 @@ class _Frequency:
 
 def _triplets(case: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
     scan = torch.as_tensor(case["image"]).as_subclass(Tensor)[0]
-    pictures = scan.reshape(-1, 3, *scan.shape[1:])
+    pictures = rearrange(scan, "(t three) h w -> t three h w", three=3)
     for picture, where in zip(pictures, case["where"], strict=True):
         if picture.amin() < picture.amax():
             yield picture, where
