@@ -40,6 +40,25 @@ class WeightsEntry:
 
 
 @dataclass(frozen=True)
+class Stage:
+    """One way to run a bundle.
+
+    Attributes:
+        configs: Files below the bundle, in the order in which each lies over those before.
+        about: What one gets, in a few words.
+    """
+
+    configs: list[str]
+    about: str
+
+    def command(self, bundle: str | Path) -> str:
+        """What to type, with the bundle's folder as given."""
+        files = [f"{bundle}/{config}" for config in self.configs]
+        listed = files[0] if len(files) == 1 else '"[' + ",".join(map(repr, files)) + ']"'
+        return f"python -m monai.bundle run --config_file {listed}"
+
+
+@dataclass(frozen=True)
 class BundleEntry:
     """One bundle.
 
@@ -50,7 +69,7 @@ class BundleEntry:
         task: What it is for, in one sentence.
         path: Its folder.
         outputs: What the network gives, as `metadata.json` has it.
-        stages: Configs that lie over `inference.json`.
+        stages: Ways to run it, by name, `inference` first.
         weights: `installed`, `demo` and `published`, those that have a card.
         runs_with: Which of them `--weights auto` takes; None if there are none.
     """
@@ -61,7 +80,7 @@ class BundleEntry:
     task: str
     path: str
     outputs: dict[str, Any]
-    stages: list[str]
+    stages: dict[str, Stage]
     weights: dict[str, WeightsEntry]
     runs_with: str | None
 
@@ -114,13 +133,23 @@ def read_metadata(bundle: Path) -> dict[str, Any]:
     return metadata
 
 
+def read_stages(metadata: Mapping[str, Any]) -> dict[str, Stage]:
+    """The ways to run a bundle, from `stages` of its metadata: what each lies over, and is."""
+    return {
+        name: Stage(
+            configs=[f"configs/{config}.json" for config in (*stage["over"], name)],
+            about=stage["about"],
+        )
+        for name, stage in metadata.get("stages", {}).items()
+    }
+
+
 def _folders(folder: Path) -> list[Path]:
     return sorted(path.parents[1] for path in folder.glob(f"*/{METADATA}"))
 
 
 def _describe(folder: Path) -> BundleEntry:
     metadata = read_metadata(folder)
-    configs = {path.stem for path in (folder / "configs").glob("*.json")}
     cards = {kind: folder / "models" / file for kind, file in WEIGHTS.items()}
     weights = {kind: _weights(path) for kind, path in cards.items() if path.is_file()}
     runnable = [kind for kind in ("installed", "demo") if kind in weights]
@@ -131,7 +160,7 @@ def _describe(folder: Path) -> BundleEntry:
         task=metadata.get("task", ""),
         path=str(folder),
         outputs=metadata.get("network_data_format", {}).get("outputs", {}),
-        stages=sorted(configs - {"inference", "metadata"}),
+        stages=read_stages(metadata),
         weights=weights,
         runs_with=next(iter(runnable), None),
     )

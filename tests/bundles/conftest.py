@@ -8,11 +8,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from itertools import cycle
+from pathlib import Path
 
 import pytest
 import torch
+from monai.bundle import ConfigParser
 from monai.networks.nets import SegResNetDS
 
+from common.bundle.catalog import read_metadata, read_stages
 from common.networks.ct_fm_encoder import CTFMEncoder
 from common.networks.ct_fm_triage import CTFMTriage
 from common.phantom.export import write_phantom_case
@@ -20,6 +23,7 @@ from common.phantom.patient import SEED_RANGES
 from common.vocabulary.chest_findings import CT_RATE_LABELS
 from common.weights.card import read_card
 from common.weights.loading import save_weights
+from tests import contract, data_sets
 from tests.conftest import REPOSITORY
 
 CT_SCROLL = REPOSITORY / "bundles" / "ct_scroll"
@@ -102,6 +106,33 @@ def run_bundle(monkeypatch, capsys):
 
     yield for_configs
     root.handlers, root.level = before
+
+
+@pytest.fixture
+def run_stage(run_bundle, tmp_path, monkeypatch):
+    """Run one stage of a bundle, small; gives what is not as it was to be."""
+
+    def run(bundle, stage, conf):
+        files = read_stages(read_metadata(bundle))[stage].configs
+        config = ConfigParser(ConfigParser.load_config_files([str(bundle / f) for f in files]))
+        options = ["--output_dir", tmp_path / "out"]
+        (tmp_path / "weights").mkdir()
+        card = contract.small_card(bundle, conf, tmp_path / "weights")
+        options += contract.stage_options(conf, stage, config=config, card=card)
+        if data := conf["stages"][stage].get("data"):
+            (tmp_path / "data").mkdir()
+            made = getattr(data_sets, data)(tmp_path / "data", monkeypatch)
+            options += [text for name, value in made.items() for text in (f"--{name}", str(value))]
+        names = [Path(file).stem for file in files]
+        ended = run_bundle(*names, configs=bundle / "configs")(*options)
+        if ended.code:
+            return [ended.err]
+        problems = contract.leaving_problems(tmp_path / "out", conf["stages"][stage]["leaves"])
+        trained = tmp_path / "out" / "model.json"
+        lost = contract.section_problems(trained) if "train_as" in config else []
+        return [*problems, *lost]
+
+    return run
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from common.embeddings.table import read_embeddings
+from tests import data_sets
 
 from .conftest import CT_FM_ENCODER
 
@@ -177,18 +178,7 @@ def test_the_same_weights_are_no_baseline(run, scans, labels, tmp_path):
 
 @pytest.fixture
 def organ_mnist(tmp_path, monkeypatch):
-    """A file in MedMNIST's layout with few volumes: each organ a brightness of its own."""
-    sizes = {"train": 22, "val": 5, "test": 6}
-    monkeypatch.setattr("common.datasets.retrieval_protocols.ORGAN_MNIST_SIZES", sizes)
-    arrays = {}
-    for part, num in sizes.items():
-        kinds = np.arange(num) % 11
-        volumes = np.broadcast_to(kinds[:, None, None, None] * 20, (num, 16, 16, 16))
-        gradient = np.arange(16)[None, :, None, None]
-        arrays[f"{part}_images"] = (volumes + gradient).astype(np.uint8)
-        arrays[f"{part}_labels"] = kinds[:, None].astype(np.uint8)
-    np.savez(tmp_path / "organmnist3d_64.npz", **arrays)
-    return tmp_path
+    return data_sets.organ_mnist(tmp_path, monkeypatch)["dataset_dir"]
 
 
 @pytest.mark.parametrize(
@@ -219,28 +209,9 @@ def test_an_unknown_protocol_names_the_known(run, organ_mnist):
 
 
 @pytest.fixture
-def mir(tmp_path, scans):
-    """3D-MIR's lists of one organ, and the Decathlon's folders with the scans that they name."""
-    names = ["liver_1", "liver_2", "lung_3", "liver_4", "lung_5"]
-    images = tmp_path / "msd" / "Task03_Liver" / "imagesTr"
-    images.mkdir(parents=True)
-    for name, path in zip(names, sorted(scans.iterdir()), strict=True):
-        (images / f"{name}.nii.gz").write_bytes(path.read_bytes())
-    lists = tmp_path / "Data" / "Data_Splits"
-    lists.mkdir(parents=True)
-    files = [f"{name}.nii.gz" for name in names]
-    (lists / "liver_full_test_split.csv").write_text("\n".join(["testing", *files[:2]]))
-    (lists / "liver_full_train_split.csv").write_text("\n".join(["training", *files[2:]]))
-    table = ["name,cancer_flag,lesion_group"]
-    table += [f"{file},{row % 2},{row % 3}" for row, file in enumerate(files)]
-    (tmp_path / "Data" / "3DMIR_labels").mkdir()
-    (tmp_path / "Data" / "3DMIR_labels" / "liver_labels_and_captions.csv").write_text(
-        "\n".join(table)
-    )
-    return (
-        "--dataset_dir", tmp_path / "Data", "--scans_dir", tmp_path / "msd",
-        "--organs", "['liver']", "--at", "[1,3]", "--num_bootstrap", "10",
-    )  # fmt: skip
+def mir(tmp_path):
+    options = {**data_sets.mir(tmp_path), "num_bootstrap": 10}
+    return [text for name, value in options.items() for text in (f"--{name}", value)]
 
 
 @pytest.mark.parametrize(("protocol", "pooling"), [("published", "min"), ("corrected", "mean")])
