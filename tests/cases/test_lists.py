@@ -313,6 +313,9 @@ def test_found_cases_written_as_json_are_found_again(tmp_path: Path):
         ("a.csv", "image\nMüller, J.npz\n", r"1, got more in line 2; put a cell that holds ','"),
         ("a.csv", "image,image\na,b\n", r"name each column once, got \['image'\] twice"),
         ("a.csv", "image\ngone.npz\n", r"got 1 that are not \(.*gone\.npz"),
+        ("a.csv", "image\na.npz\n\0\0\n", r"a\.csv must be text, got a NUL byte in line 3; save"),
+        ("a.csv", "i\0m\0a\0g\0e\0\n", "got a NUL byte in line 1; save it again as UTF-8"),
+        ("a.json", '["a.npz",\n"\0"]', "got a NUL byte in line 2"),
     ],
 )
 def test_broken_lists_are_said_in_one_line(tmp_path: Path, name: str, text: str, match: str):
