@@ -369,7 +369,7 @@ def _series_of_row(image: Path, stated: dict[str, Any], folder: Path) -> Case:
     if not isinstance(files, list) or not files or not all(isinstance(file, str) for file in files):
         msg = f"files must be a list of paths, got {str(files)[:80]}; correct the list"
         raise InputError(msg)
-    stated["files"] = [str(folder / file) for file in files]
+    stated["files"] = [str(folder / given_path(file, name="files")) for file in files]
     for file in stated["files"]:
         Path(file).stat()
     return Case(case_id="", image=str(image), format="dicom", files=stated["files"])

@@ -95,6 +95,24 @@ def test_row_whose_file_is_missing_fails_unless_it_may_be_left_out(
     assert [item.case_id for item in cases.rejected] == expected.get(name, ["two", "gone"])
 
 
+URLS = {
+    "list.csv": "image\na.npz\nhttps://host/b.npz\n",
+    "list.json": '["a.npz", {"image": "s3://bucket/b.npz"}]',
+    "series.json": '["a.npz", {"image": "b", "files": ["s3://bucket/1.dcm"]}]',
+}
+
+
+@pytest.mark.parametrize("missing", ["fail", "leave_out"])
+@pytest.mark.parametrize("name", URLS)
+def test_url_in_a_list_is_no_missing_volume(scans: Path, name: str, missing: str):
+    (scans / name).write_text(URLS[name])
+    cases = find_cases(scans / name, missing=missing)
+    assert [case["case_id"] for case in cases] == ["a"]
+    (rejection,) = cases.rejected
+    assert "must be a path on this machine, got the URL" in rejection.reason
+    assert rejection.damaged
+
+
 def test_missing_must_be_one_of_two(scans: Path):
     (scans / "list.csv").write_text("image\na.npz\n")
     with pytest.raises(InputError, match="missing must be fail or leave_out, got 'ignore'"):
