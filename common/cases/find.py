@@ -13,8 +13,6 @@ from ..case import Case, CaseList, Rejection
 from ..errors import InputError
 from ..files import given_path
 from ..naming import shown
-from ..phantom.export import phantom_case
-from ..phantom.patient import SEED_RANGES
 from .list_options import ListOptions, Missing
 from .lists import cases_from_list, is_list
 from .names import CaseNames
@@ -84,6 +82,9 @@ def find_cases(
         series=series,
     )
     if isinstance(input, str) and input == "phantom":
+        from ..phantom.export import phantom_case  # takes a third of the time that all of ours does
+        from ..phantom.patient import SEED_RANGES
+
         folder = given_path(phantom_dir, name="phantom_dir")
         cases = CaseList([phantom_case(folder, SEED_RANGES["example"][0], region=phantom_region)])
     elif isinstance(input, list | tuple):
