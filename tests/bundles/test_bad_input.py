@@ -1,6 +1,7 @@
 """What users get wrong: one clear line, a non-zero exit, nothing half-written."""
 
 import gzip
+import json
 import os
 
 import nibabel as nib
@@ -113,14 +114,42 @@ def test_path_with_spaces_and_umlauts_works(run_bundle, quick, scan, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["$__import__('os').system('touch run_as_code').nii.gz", "@at #1.nii.gz", "2024_05.nii.gz"],
-)
+    [
+        "$__import__('os').system('touch run_as_code').nii.gz", "@at #1.nii.gz", "2024_05.nii.gz",
+        "./%x.nii.gz",
+    ],
+)  # fmt: skip
 def test_a_name_is_not_code(run_bundle, quick, scan, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     scan.rename(tmp_path / name)
     assert run_bundle("inference")(*quick, "--input", name).code == 0
     assert not (tmp_path / "run_as_code").exists()
     assert len(list((tmp_path / "out").glob("*/result.json"))) == 1
+
+
+@pytest.mark.parametrize("name", ["$import run_as_code.nii.gz", "%run.json"])
+def test_a_name_that_monai_would_run_is_refused_before(start_bundle, quick, tmp_path, name):
+    (tmp_path / "run_as_code.py").write_text("open('was_run', 'w')")
+    (tmp_path / "run.json").write_text(json.dumps({"x": "$import run_as_code"}))
+    ended = start_bundle("inference")(*quick, "--input", name, cwd=tmp_path)
+    assert f"--input must not begin with % or $import, got {name}, which" in ended.error
+    assert not (tmp_path / "was_run").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_with_percent_that_monai_looks_up_ends_before_anything_is_run(
+    start_bundle, quick, tmp_path
+):
+    ended = start_bundle("inference")(*quick, "--input", "%x.nii.gz", cwd=tmp_path)
+    assert ended.code != 0
+    assert "KeyError: 'query key: x.nii.gz'" in ended.err  # MONAI's own, before any line of ours
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_without_its_base_says_what_to_type(start_bundle):
+    error = start_bundle("train")().error
+    assert "config_file must begin with inference.json, got " in error
+    assert "configs/inference.json', '" in error
 
 
 @pytest.mark.parametrize("name", ["$dollar", "1,2", "None"])

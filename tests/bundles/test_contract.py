@@ -58,6 +58,15 @@ def test_overlays_change_only_what_is_there(bundle):
         assert [key for key in nested if key not in base] == [], name
 
 
+def test_every_config_that_runs_has_our_first_look_first(bundle):
+    """Or MONAI's own error comes before: it looks for the parents of nested keys first of all."""
+    for path in (bundle / "configs").glob("*.json"):
+        config = json.loads(path.read_text())
+        if "run" in config and not any(key.count("::") > 1 for key in config):
+            assert config["imports"][0] == "$import common.bundle.first", path.name
+            assert not [key for key in config if "::" in key and key[0] != "+"], path.name
+
+
 def test_no_absolute_path_in_a_config(bundle):
     for path in (bundle / "configs").glob("*.json"):
         assert not re.search(r'"(/|~|[A-Z]:\\)', path.read_text()), path.name
