@@ -256,8 +256,8 @@ def test_our_own_faults_keep_their_traceback(capsys):
 def test_interrupt_of_an_import_ends_without_traceback_too(tmp_path, repository):
     (tmp_path / "slow.py").write_text("raise KeyboardInterrupt")
     program = (
-        "import sys\nfrom pydoc import locate\nfrom common.bundle.command_line import say_in_one_line\n"
-        "sys.excepthook = say_in_one_line\nlocate('slow.part')"
+        "import pydoc, sys\nfrom common.bundle import command_line\n"
+        "sys.excepthook = command_line.say_in_one_line\npydoc.locate('slow.part')"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=False,
