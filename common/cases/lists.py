@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from ..case import Case, CaseList, Rejection
+from ..case import Case, CaseList, NoCasesError, Rejection
 from ..csv_table import number, read_table, read_text
 from ..errors import InputError
 from ..files import given_path, told
@@ -77,7 +77,7 @@ def cases_from_list(path: Path, options: ListOptions) -> CaseList:
             f"{shown(path)} must list at least one volume that is there, got {len(found.rejected)} "
             f"that are not ({first}); set data_dir to the folder of the volumes"
         )
-        raise InputError(msg)
+        raise NoCasesError(msg, found.rejected)
     return _without_repeats(found, path).named()
 
 

@@ -3,12 +3,14 @@
 import gzip
 import json
 import os
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from common.atomic import PARTIAL
+from common.results.rejections import read_rejections
 
 
 @pytest.fixture
@@ -54,6 +56,36 @@ def test_empty_folder(refused, tmp_path):
     (tmp_path / "nothing").mkdir()
     line = refused("--input", tmp_path / "nothing")
     assert "must hold at least one CT, got an empty folder" in line
+
+
+def test_folder_without_ct_leaves_a_table_of_reasons(refused, tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for name in ("a.mha", "b.mha"):
+        (folder / name).write_bytes(b"ObjectType = Image\n")
+    line = refused("--input", folder)
+    assert "must hold at least one CT, got none of the 2 found (a.mha and 1 more: MetaImage" in line
+    rows = read_rejections(tmp_path / "out")
+    assert [(Path(row["path"]).name, row["status"]) for row in rows] == [
+        ("a.mha", "rejected"),
+        ("b.mha", "rejected"),
+    ]
+    assert (tmp_path / "out" / "summary.csv").is_file()
+
+
+def test_folder_without_ct_is_told_where_no_table_can_be_written(refused, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "a.mha").write_bytes(b"ObjectType = Image\n")
+    line = refused("--input", tmp_path / "study", "--output_dir", tmp_path / "taken")
+    assert "must hold at least one CT, got none of the 1 found" in line
+
+
+def test_list_without_a_volume_leaves_a_table_of_reasons(refused, tmp_path):
+    (tmp_path / "list.csv").write_text("image\ngone.nii.gz\n")
+    assert "must list at least one volume" in refused("--input", tmp_path / "list.csv")
+    (row,) = read_rejections(tmp_path / "out")
+    assert (row["case_id"], row["status"]) == ("gone", "failed")
 
 
 def test_8_bit_image(refused, tmp_path):
