@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from common.catalog import list_bundles
+from common.bundle.catalog import list_bundles
 
 from .conftest import ENVIRONMENT, REPOSITORY
 
@@ -29,7 +29,7 @@ def test_inference_imports_no_phantoms_and_nothing_that_only_results_take():
     configs = [Path(entry.path, "configs", "inference.json") for entry in list_bundles()]
     text = "".join(config.read_text(encoding="utf-8") for config in configs)
     parts = set(re.findall(r'"_target_": "(common\.[\w.]+)\.\w+"', text))
-    assert {"common.cases", "common.results.save_segmentation"} <= parts
+    assert {"common.cases.find", "common.outputs.segmentation"} <= parts
     found = subprocess.run(
         [sys.executable, "-c", IMPORT_ALL, *sorted(parts)],
         cwd=REPOSITORY, env=ENVIRONMENT, capture_output=True, text=True, check=True,
