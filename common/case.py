@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NotRequired, TypedDict
 
+from .errors import InputError
 from .naming import shown
 
 
@@ -74,3 +75,11 @@ class CaseList(list[Case]):
     def __init__(self, cases: Iterable[Case] = (), rejected: Iterable[Rejection] = ()) -> None:
         super().__init__(cases)
         self.rejected: list[Rejection] = list(rejected)
+
+
+class NoCasesError(InputError):
+    """Files were looked at, or rows of a list, and none is a case; `rejected` says why, each."""
+
+    def __init__(self, message: str = "", rejected: Iterable[Rejection] = ()) -> None:
+        super().__init__(message)
+        self.rejected = list(rejected)

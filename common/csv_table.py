@@ -25,7 +25,8 @@ def read_text(path: Path) -> str:
     """Read a text file as UTF-8, with or without a byte order mark.
 
     Raises:
-        InputError: If it is missing, unreadable, far too large or not text.
+        InputError: If it is missing, unreadable, far too large or not text, which holds no NUL: a
+            file that was cut off or saved as UTF-16 does.
     """
     name = shown(path)
     try:
@@ -35,7 +36,7 @@ def read_text(path: Path) -> str:
             most = f"{LARGEST_BYTES >> 30} GB"
             msg = f"{name} must be a text file of at most {most}, got {got}; check the path"
             raise InputError(msg)
-        return path.read_text(encoding="utf-8-sig")
+        text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError) as error:
         msg = f"list must exist, got {name}; check the path"
         raise InputError(msg) from error
@@ -49,6 +50,12 @@ def read_text(path: Path) -> str:
         got = (error.strerror or str(error)).lower()
         msg = f"{name} must be readable, got {got}; copy it again"
         raise InputError(msg) from error
+    place = text.find("\0")
+    if place >= 0:
+        line = text.count("\n", 0, place) + 1
+        msg = f"{name} must be text, got a NUL byte in line {line}; save it again as UTF-8"
+        raise InputError(msg)
+    return text
 
 
 def read_table(path: Path, *, columns: tuple[str, ...] = ()) -> list[dict[str, str]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 import sys
 import time
@@ -26,6 +27,7 @@ Item = TypeVar("Item")
 
 # What systems keep beside data, most of it closed to others. Names that begin with a dot, too.
 NOT_DATA = frozenset({"lost+found", "$RECYCLE.BIN", "System Volume Information", "@eaDir"})
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 SILENT_S = 2.0
 SAY_EVERY_S = 10.0
 _KINDS = {
@@ -53,12 +55,18 @@ def given_path(value: object, *, name: str) -> Path:
         name: Of the option, for the message.
 
     Raises:
-        InputError: If it is empty or no path at all.
+        InputError: If it is empty, a URL or no path at all.
     """
     is_path = isinstance(value, str | os.PathLike | int | float) and not isinstance(value, bool)
     text = str(value) if is_path else ""
     if not text.strip():
         msg = f"{name} must be a path, got {shown(repr(value))}; name a file or folder"
+        raise InputError(msg)
+    if _URL.match(text):
+        msg = (
+            f"{name} must be a path on this machine, got the URL {shown(text)}; "
+            "download it or mount it, and give that path"
+        )
         raise InputError(msg)
     try:
         return Path(text).expanduser()

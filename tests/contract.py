@@ -73,6 +73,22 @@ def label_problems(bundle: Path) -> Iterator[str]:
             yield f"labels of {path.name} must be in metadata's channel_def, got others"
 
 
+def first_look_problems(bundle: Path) -> Iterator[str]:
+    """Configs at which MONAI's own error would come first, if they were run alone.
+
+    MONAI looks for the parents of nested keys before anything of ours is imported.
+    """
+    for path in (bundle / "configs").glob("*.json"):
+        config = json.loads(path.read_text())
+        if path.stem in ("inference", "train", "evaluate"):
+            if config.get("imports", [""])[0] != "$import common.bundle.first":
+                yield f"{path.name} must import common.bundle.first first"
+            nested = [key for key in config if "::" in key and key[0] != "+"]
+            yield from (
+                f"{path.name}: {key} must be written with + and an object" for key in nested
+            )
+
+
 def absolute_paths(bundle: Path) -> list[str]:
     """Configs with a path of somebody's machine."""
     configs = (bundle / "configs").glob("*.json")

@@ -114,6 +114,17 @@ def test_empty_path_is_never_the_current_folder(value):
         given_path(value, name="data_dir")
 
 
+@pytest.mark.parametrize("value", ["https://host/a.nii.gz", "s3://bucket/a", "file:///data/a"])
+def test_url_is_no_path(value):
+    with pytest.raises(InputError, match=r"input must be a path on this machine, got the URL"):
+        given_path(value, name="input")
+
+
+@pytest.mark.parametrize("value", ["C:/scans/a.nii", "study:/a.nii", "a::b", "a/b://c"])
+def test_colon_alone_makes_no_url(value):
+    assert given_path(value, name="input") == Path(value)
+
+
 @pytest.mark.parametrize("value", ["12", 12, Path("12")])
 def test_number_is_the_name_of_a_file(value):
     assert given_path(value, name="input") == Path("12")

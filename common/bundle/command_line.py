@@ -15,22 +15,48 @@ import sys
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pydoc import ErrorDuringImport
 from types import TracebackType
 from typing import Any
 
 import torch
 from fire.parser import DefaultParseValue
-from monai.bundle import ConfigParser
+from monai.bundle import ConfigExpression, ConfigParser
 
 from ..errors import InputError, first_of
+from ..naming import shown
 from ..parallel import existing_device, join_processes
 from .options import NAMES, NEVER_EMPTY, TEXT
+
+BASE = "inference.json"
+INTERRUPTED = 130  # what shells make of an end by Ctrl-C
 
 # Parameters of monai.bundle's own `run` and `run_workflow`.
 RUN_PARAMETERS = (
     "run_id", "init_id", "final_id", "meta_file", "config_file", "logging_file", "tracking",
     "args_file", "workflow_name", "workflow_type", "properties_path",
 )  # fmt: skip
+
+
+def first_look() -> None:
+    """What must be said before MONAI evaluates anything; see `common.bundle.first`.
+
+    From here on an error of the user's, or Ctrl-C, ends in one line.
+
+    Raises:
+        SystemExit: With that line, where `inference.json` does not come first or a path begins as
+            MONAI's own words do. MONAI keeps any other error of an import to itself.
+    """
+    if not _is_bundle_command(sys.argv):
+        return
+    sys.excepthook = say_in_one_line
+    try:
+        given = _options(sys.argv[1:])
+        _check_config_files(given)
+        _check_beginnings(given)
+    except InputError as error:
+        line = f"error: {error}"
+        raise SystemExit(line) from error
 
 
 def start_run(
@@ -92,9 +118,15 @@ def say_in_one_line(
     """An exception hook: an `InputError` anywhere in the chain is printed without a traceback.
 
     So is the end by Ctrl-C. Anything else is our own fault and keeps its traceback.
+
+    Raises:
+        SystemExit: With the code of Ctrl-C, where MONAI was importing a part and made it an error.
     """
-    if issubclass(kind, KeyboardInterrupt):
+    in_import = issubclass(kind, ErrorDuringImport) and first_of(error, KeyboardInterrupt)
+    if in_import or issubclass(kind, KeyboardInterrupt):
         print("\ninterrupted: the same command goes on with what is left", file=sys.stderr)
+        if in_import:
+            raise SystemExit(INTERRUPTED)
         return
     link = first_of(error, InputError)
     if link is None:
@@ -135,6 +167,43 @@ def _options(arguments: Sequence[str]) -> dict[str, Any]:
 
 def _is_flag(argument: str) -> bool:
     return re.match("--|-[a-zA-Z]", argument) is not None
+
+
+def _check_config_files(given: Mapping[str, Any]) -> None:
+    """An overlay alone, or before what it lies over, is not what the user means."""
+    files = _as_list(given["config_file"]) if "config_file" in given else []
+    names = [Path(file).name for file in files]
+    is_whole = "bundle_root" in ConfigParser.load_config_files(files)
+    if is_whole and BASE not in names[1:]:
+        return
+    base = str(Path(files[0]).with_name(BASE))
+    wanted = [base, *(file for file in files if Path(file).name != BASE)]
+    msg = (
+        f"config_file must begin with {BASE}, got {shown(', '.join(files))}; "
+        f'write --config_file "{shown(wanted)}"'
+    )
+    raise InputError(msg)
+
+
+def _check_beginnings(given: Mapping[str, Any]) -> None:
+    """What MONAI replaces or runs before the command line can be read as text."""
+    for key in sorted(given.keys() & (TEXT | NAMES)):
+        read = _text(given[key])
+        for text in read if isinstance(read, list) else [str(read)]:
+            if text.startswith("%") or _is_import(text):
+                msg = (
+                    f"--{key} must not begin with % or $import, got {shown(text)}, which MONAI "
+                    "does not take as it stands; write ./ before the path, or rename it"
+                )
+                raise InputError(msg)
+
+
+def _is_import(text: str) -> bool:
+    """Whether MONAI takes a text for an import, or stumbles when it looks."""
+    try:
+        return bool(ConfigExpression.is_import_statement(text))
+    except (SyntaxError, ValueError, MemoryError, RecursionError):
+        return True
 
 
 def _check_keys(given: Mapping[str, Any]) -> None:

@@ -6,15 +6,15 @@ import difflib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from ..case import Case, CaseList, Rejection
+from ..case import Case, CaseList, NoCasesError, Rejection
 from ..errors import InputError
 from ..files import given_path
 from ..naming import shown
-from ..phantom.export import phantom_case
-from ..phantom.patient import SEED_RANGES
+from ..parallel import is_first_process
 from .list_options import ListOptions, Missing
 from .lists import cases_from_list, is_list
 from .names import CaseNames
@@ -40,6 +40,7 @@ def find_cases(
     missing: Missing = "fail",
     phantom_dir: PathLike = "phantom",
     phantom_region: str = "chest",
+    keep_rejected: Callable[[list[Rejection]], object] | None = None,
 ) -> CaseList:
     """Turn what the user points at into cases.
 
@@ -64,6 +65,8 @@ def find_cases(
             called `phantom`, say `./phantom`.
         phantom_region: What of the synthetic patient is scanned: `chest`, `abdomen`,
             `torso` or `head`.
+        keep_rejected: Where nothing usable is there, the first process gives it what was left out,
+            such as a run's `keep_rejections`; where that fails, the error alone says why.
 
     Returns:
         At least one case, named as `CaseNames` says unless a list gives `case_id`. Its `rejected`
@@ -84,12 +87,22 @@ def find_cases(
         series=series,
     )
     if isinstance(input, str) and input == "phantom":
+        from ..phantom.export import phantom_case  # takes a third of the time that all of ours does
+        from ..phantom.patient import SEED_RANGES
+
         folder = given_path(phantom_dir, name="phantom_dir")
         cases = CaseList([phantom_case(folder, SEED_RANGES["example"][0], region=phantom_region)])
-    elif isinstance(input, list | tuple):
-        cases = _from_paths(input, options)
     else:
-        cases = _from_path(existing(given_path(input, name="input")), options)
+        try:
+            if isinstance(input, list | tuple):
+                cases = _from_paths(input, options)
+            else:
+                cases = _from_path(existing(given_path(input, name="input")), options)
+        except NoCasesError as error:
+            if keep_rejected is not None and is_first_process():
+                with suppress(InputError):
+                    keep_rejected(error.rejected)
+            raise
     _log(cases.rejected)
     return cases
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, cast
 
-from ..case import Case, CaseList, Rejection
+from ..case import Case, CaseList, NoCasesError, Rejection
 from ..csv_table import number, read_table, read_text
 from ..errors import InputError
 from ..files import given_path, told
@@ -77,7 +77,7 @@ def cases_from_list(path: Path, options: ListOptions) -> CaseList:
             f"{shown(path)} must list at least one volume that is there, got {len(found.rejected)} "
             f"that are not ({first}); set data_dir to the folder of the volumes"
         )
-        raise InputError(msg)
+        raise NoCasesError(msg, found.rejected)
     return _without_repeats(found, path).named()
 
 
@@ -369,7 +369,7 @@ def _series_of_row(image: Path, stated: dict[str, Any], folder: Path) -> Case:
     if not isinstance(files, list) or not files or not all(isinstance(file, str) for file in files):
         msg = f"files must be a list of paths, got {str(files)[:80]}; correct the list"
         raise InputError(msg)
-    stated["files"] = [str(folder / file) for file in files]
+    stated["files"] = [str(folder / given_path(file, name="files")) for file in files]
     for file in stated["files"]:
         Path(file).stat()
     return Case(case_id="", image=str(image), format="dicom", files=stated["files"])

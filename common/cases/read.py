@@ -13,8 +13,6 @@ from ..formats.npz import read_npz
 from ..formats.nrrd import read_nrrd
 from ..memory import AUTO
 from ..naming import shown
-from ..phantom.cases import read_phantom
-from ..phantom.export import draw
 from ..volumes.volume import Volume
 
 SUFFIXES = {
@@ -31,6 +29,20 @@ def format_of(path: Path) -> str | None:
     """The format that a file's name states; None where its name says nothing known."""
     name = path.name.lower()
     return next((fmt for suffix, fmt in SUFFIXES.items() if name.endswith(suffix)), None)
+
+
+def draw(case: Case) -> None:
+    """Write the file of a synthetic patient that is not drawn yet; any other is left alone.
+
+    The patient's code is imported where it is used alone, here and below: it is a third of ours.
+
+    Raises:
+        InputError: If the folder cannot be written.
+    """
+    if "drawn" in case:
+        from ..phantom.export import write_phantom_case
+
+        write_phantom_case(Path(case["image"]).parent, **case["drawn"])
 
 
 def read_volume(case: Case, *, max_gb: float | str = AUTO) -> Volume:
@@ -96,6 +108,8 @@ def _read(case: Case, path: Path, max_gb: float | str) -> Volume:
                 max_gb=max_gb,
             )
         case "phantom":
+            from ..phantom.cases import read_phantom
+
             return read_phantom(case["image"])
         case unknown:
             known = "nifti, nrrd, npz, dicom or phantom"

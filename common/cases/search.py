@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ..case import Case, CaseList, Rejection
+from ..case import Case, CaseList, NoCasesError, Rejection
 from ..errors import InputError
 from ..files import list_files, told, why_not_regular
 from ..formats.ct_series import Series
@@ -29,6 +29,7 @@ OTHER_FORMATS = {
     ".7z": "an archive",
     ".npy": "a bare array",
 }
+MOST_KINDS = 5  # of reasons told in one line
 OTHER_FILES = (".csv", ".json", ".md", ".pdf", ".png", ".jpg", ".txt", ".xml", ".html", ".py")
 
 
@@ -127,7 +128,7 @@ def _scans_in_folder(folder: Path, series: str | int, names: CaseNames) -> Finds
         for one in choose_series(found, series):
             finds.add(one.case(), names_of[id(one)])
     if not finds.cases:
-        raise InputError(_nothing_usable(folder, finds.rejected))
+        raise NoCasesError(_nothing_usable(folder, finds.rejected), finds.rejected)
     return finds
 
 
@@ -158,14 +159,17 @@ def _nothing_usable(folder: Path, rejected: list[Rejection]) -> str:
     by_reason: dict[str, list[str]] = {}
     for item in rejected:
         by_reason.setdefault(item.reason, []).append(Path(item.path).name)
+    kinds = sorted(by_reason.items(), key=lambda kind: -len(kind[1]))
     found = [
         f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {reason}"
-        for reason, names in by_reason.items()
+        for reason, names in kinds[:MOST_KINDS]
     ]
-    shortened = "; ".join(found[:5])
-    more = f"; and {len(found) - 5} more kinds" if len(found) > 5 else ""
+    others = sum(len(names) for _, names in kinds[MOST_KINDS:])
+    if others:
+        found.append(f"and {others} more for {len(kinds) - MOST_KINDS} other reasons")
     return shown(
-        f"{folder} must hold at least one CT, got none ({shortened}{more}); give {ACCEPTED}"
+        f"{folder} must hold at least one CT, got none of the {len(rejected)} found "
+        f"({'; '.join(found)}); give {ACCEPTED}"
     )
 
 

@@ -16,11 +16,11 @@ from monai.engines import SupervisedEvaluator
 from tqdm import tqdm
 
 from ..case import Case, CaseList
+from ..cases.read import draw
 from ..errors import InputError, OutputError, causes_of, first_of
 from ..naming import shown
 from ..outputs.base import CaseOutput
 from ..parallel import from_first, gather, is_first_process, own_share, wait_for_others
-from ..phantom.export import draw
 from ..results.case_result import fingerprint_in
 from ..results.claims import TELL_S
 from ..results.rejections import write_rejections

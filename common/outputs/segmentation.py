@@ -17,6 +17,7 @@ from ..errors import InputError
 from ..figures.segmentation import write_segmentation_figure
 from ..results.dicom_segmentation import SEGMENTATION_NAME as DICOM_NAME
 from ..results.dicom_segmentation import write_dicom_segmentation
+from ..results.dicom_sources import read_sources
 from ..results.dicom_structure_set import STRUCTURE_SET_NAME, write_structure_set
 from ..results.label_volume import write_label_volume
 from ..results.nifti_file import is_sheared, tilt_warning
@@ -150,11 +151,9 @@ class SaveSegmentationd(CaseOutput):
             return []
         named = {number: name for number, name in enumerate(self.names) if number and name}
         coded = {number: name for number, name in named.items() if name in STRUCTURES}
+        files, frames = data["case"]["files"], data["case"].get("frames")
         given: dict[str, Any] = {
-            "source_files": data["case"]["files"],
-            "frames": data["case"].get("frames"),
-            "labels": labels,
-            "affine": data["volume"].affine,
+            "sources": read_sources(files, frames, labels, data["volume"].affine),
             "bundle": self.record.bundle,
             "weights": self.record.card.provenance(),
         }

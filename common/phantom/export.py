@@ -70,7 +70,7 @@ def write_phantom_case(
 
 
 def phantom_case(folder: str | Path, seed: int, *, region: str = "chest") -> Case:
-    """The case of a phantom that `draw` writes; nothing is written yet.
+    """The case of a phantom that `cases.read.draw` writes; nothing is written yet.
 
     Raises:
         InputError: If there is no such region.
@@ -82,16 +82,6 @@ def phantom_case(folder: str | Path, seed: int, *, region: str = "chest") -> Cas
     path = Path(folder) / f"{name}.nii.gz"
     drawn = {"seed": seed, "region": region}
     return Case(case_id=name, image=str(path), format="nifti", drawn=drawn)
-
-
-def draw(case: Case) -> None:
-    """Write the phantom that a case of `phantom_case` stands for; any other is left alone.
-
-    Raises:
-        InputError: If the folder cannot be written.
-    """
-    if "drawn" in case:
-        write_phantom_case(Path(case["image"]).parent, **case["drawn"])
 
 
 def _case_name(seed: int, region: str) -> str:

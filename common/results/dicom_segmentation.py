@@ -17,12 +17,12 @@ busy cores).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..formats.dicom_header import SliceHeader
@@ -33,7 +33,6 @@ from ..weights.card import WeightsRecord
 from .dicom_sources import (
     NUM_LABELS,
     Sources,
-    read_sources,
     slice_distance_mm,
     write_on_sources,
 )
@@ -51,10 +50,7 @@ Encoding = Literal["BINARY", "LABELMAP"]
 def write_dicom_segmentation(
     path: str | Path,
     *,
-    source_files: Sequence[str | Path],
-    frames: Sequence[Sequence[int]] | None = None,
-    labels: NDArray[np.uint8],
-    affine: ArrayLike,
+    sources: Sources,
     names: Mapping[int, str],
     bundle: BundleRecord,
     weights: WeightsRecord,
@@ -67,11 +63,8 @@ def write_dicom_segmentation(
 
     Args:
         path: Where to write, `segmentation.dcm` by habit.
-        source_files: The files from which the series was read; headers only are read.
-        frames: Of each file the frames that were read; all by default.
-        labels: `(I, J, K)` on the grid of the volume that `read_dicom` gives for these files.
-        affine: `(4, 4)` of that volume, voxel index to world mm, RAS+.
-        names: Structures to write: their number in `labels` to their name in TotalSegmentator
+        sources: The labels on the images of the series, from `read_sources`.
+        names: Structures to write: their number in the labels to their name in TotalSegmentator
             version 2. Those without a voxel are left out, as is every other number.
         bundle: Name and version, given as the algorithm.
         weights: Name and hash; synthetic ones are named so in the series.
@@ -81,17 +74,16 @@ def write_dicom_segmentation(
         Warnings as sentences: why nothing was written, or what the series lacks.
 
     Raises:
-        InputError: If the files do not form a volume, `labels` or `affine` are not on its grid, a
-            name is no structure, or the place cannot be written.
+        InputError: If a name is no structure, or the place cannot be written.
     """
     _check_names(names, encoding)
-    sources = read_sources(source_files, frames, labels, affine, names)
+    wanted = sources.of(names)
 
     def save(partial: Path) -> None:
-        _describe_sources(sources)
-        _segmentation(sources, bundle, weights, encoding).save_as(partial)
+        _describe_sources(wanted)
+        _segmentation(wanted, bundle, weights, encoding).save_as(partial)
 
-    return write_on_sources(path, "DICOM segmentation", sources, save)
+    return write_on_sources(path, "DICOM segmentation", wanted, save)
 
 
 def _check_names(names: Mapping[int, str], encoding: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import warnings as python_warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,24 +41,30 @@ _COPIED = (
 
 @dataclass(frozen=True)
 class Sources:
-    """A series and the labels on its images.
+    """A series and the labels on its images, read once for all objects that lie on them.
 
     Attributes:
         stack: The source slices in order.
         images: What a derived object repeats of each: patient, study, identifiers, frame of
             reference; one dataset per slice, one for all frames of a multi-frame file.
         planes: The labels on each source slice, `(S, J, I)`.
-        found: The structures that have a voxel on a source slice, by number.
+        on_images: The numbers that have a voxel on a source slice.
+        in_volume: The numbers that have a voxel anywhere.
+        num_alone: How many of the volume's slices no image shows.
         why_not: Why no right object can refer to these images; empty where one can.
         notes: As sentences, what was made up and which labels lie on no image.
+        found: The structures that are wanted and have a voxel on a source slice, by number.
     """
 
     stack: Stack
     images: list[Dataset]
     planes: NDArray[np.uint8]
-    found: dict[int, str]
+    on_images: frozenset[int]
+    in_volume: frozenset[int]
+    num_alone: int
     why_not: str
     notes: list[str]
+    found: dict[int, str] = field(default_factory=dict)
 
     @property
     def multi_frame(self) -> bool:
@@ -69,13 +75,23 @@ class Sources:
         """The dataset of the image that source slice `index` lies in."""
         return self.images[0 if self.multi_frame else index]
 
+    def of(self, names: Mapping[int, str]) -> Sources:
+        """The same for the structures that are wanted, by their number in the labels."""
+        found = {number: names[number] for number in sorted(names) if number in self.on_images}
+        why_not, notes = self.why_not, list(self.notes)
+        if not found:
+            why_not = "none of the structures was found"
+        if self.num_alone:
+            num_lost = len(self.in_volume.intersection(names)) - len(found)
+            notes.append(_between_images(self.num_alone, self.stack, num_lost))
+        return replace(self, found=found, why_not=why_not, notes=notes)
+
 
 def read_sources(
     source_files: Sequence[str | Path],
     frames: Sequence[Sequence[int]] | None,
     labels: NDArray[np.uint8],
     affine: ArrayLike,
-    names: Mapping[int, str],
 ) -> Sources:
     """Read the images' headers and put the labels on them.
 
@@ -84,7 +100,6 @@ def read_sources(
         frames: Of each file the frames that were read; all where None.
         labels: `(I, J, K)` on the grid of the volume that `read_dicom` gives for these files.
         affine: `(4, 4)` of that volume, voxel index to world mm, RAS+.
-        names: Structures that are wanted, by their number in `labels`.
 
     Raises:
         InputError: If the files do not form a volume, or `labels` or `affine` are not on its grid.
@@ -97,16 +112,21 @@ def read_sources(
     _check_grid(stack, labels, np.asarray(affine, dtype=np.float64))
     nearest = np.rint(stack.indices).astype(int)
     planes = labels.T[nearest]
-    found = _found(planes, names)
     paths = list(dict.fromkeys(header.path for header in stack.slices))
     images, notes = read_evidence(paths)
     copied = [_read_copied(path) for path in paths]
-    why_not = _why_not(stack, images, copied, found)
+    why_not = _why_not(stack, images, copied)
     notes += _complete(images, copied)
-    num_alone = stack.num_slices - len(np.unique(nearest))
-    if num_alone:
-        notes.append(_between_images(num_alone, stack, sorted(_found(labels.T, names)), found))
-    return Sources(stack, images, planes, found, why_not, notes)
+    return Sources(
+        stack=stack,
+        images=images,
+        planes=planes,
+        on_images=_numbers(planes),
+        in_volume=_numbers(labels.T),
+        num_alone=stack.num_slices - len(np.unique(nearest)),
+        why_not=why_not,
+        notes=notes,
+    )
 
 
 def write_on_sources(
@@ -160,12 +180,12 @@ def _check_grid(stack: Stack, labels: NDArray[Any], affine: NDArray[np.float64])
         raise InputError(msg)
 
 
-def _found(planes: NDArray[np.uint8], names: Mapping[int, str]) -> dict[int, str]:
-    """The structures that have a voxel, by number."""
+def _numbers(planes: NDArray[np.uint8]) -> frozenset[int]:
+    """The numbers that have a voxel."""
     counts = np.zeros(NUM_LABELS, dtype=np.int64)
     for plane in planes:
         counts += np.bincount(plane.ravel(), minlength=NUM_LABELS)
-    return {number: names[number] for number in sorted(names) if counts[number]}
+    return frozenset(np.flatnonzero(counts).tolist())
 
 
 def _read_copied(path: str) -> Dataset:
@@ -175,14 +195,7 @@ def _read_copied(path: str) -> Dataset:
     return pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_COPIED))
 
 
-def _why_not(
-    stack: Stack,
-    images: Sequence[Dataset],
-    copied: Sequence[Dataset],
-    found: Mapping[int, str],
-) -> str:
-    if not found:
-        return "none of the structures was found"
+def _why_not(stack: Stack, images: Sequence[Dataset], copied: Sequence[Dataset]) -> str:
     if len({(image.StudyInstanceUID, image.SeriesInstanceUID) for image in images}) > 1:
         return "the images belong to several studies or series"
     if len(_frames_of_reference(copied)) > 1:
@@ -217,11 +230,8 @@ def _complete(images: Sequence[Dataset], copied: Sequence[Dataset]) -> list[str]
     ]
 
 
-def _between_images(
-    num_alone: int, stack: Stack, in_volume: Sequence[int], found: Mapping[int, str]
-) -> str:
-    lost = [number for number in in_volume if number not in found]
-    without = f"; {len(lost)} of the structures found lie on no image" if lost else ""
+def _between_images(num_alone: int, stack: Stack, num_lost: int) -> str:
+    without = f"; {num_lost} of the structures found lie on no image" if num_lost else ""
     return (
         f"{num_alone} of the volume's {stack.num_slices} slices have no image of their own; in the "
         f"DICOM masks each image has the labels of the slice nearest to it{without}."

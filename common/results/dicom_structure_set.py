@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ..formats.dicom_header import SliceHeader
 from ..vocabulary.structure_colours import structure_colour
 from ..weights.card import WeightsRecord
-from .dicom_sources import Sources, read_sources, write_on_sources
+from .dicom_sources import Sources, write_on_sources
 from .schema import BundleRecord
 
 if TYPE_CHECKING:
@@ -52,10 +52,7 @@ _COPIED = (
 def write_structure_set(
     path: str | Path,
     *,
-    source_files: Sequence[str | Path],
-    frames: Sequence[Sequence[int]] | None = None,
-    labels: NDArray[np.uint8],
-    affine: ArrayLike,
+    sources: Sources,
     names: Mapping[int, str],
     bundle: BundleRecord,
     weights: WeightsRecord,
@@ -67,11 +64,8 @@ def write_structure_set(
 
     Args:
         path: Where to write, `structures_rt.dcm` by habit.
-        source_files: The files from which the series was read; headers only are read.
-        frames: Of each file the frames that were read; all by default.
-        labels: `(I, J, K)` on the grid of the volume that `read_dicom` gives for these files.
-        affine: `(4, 4)` of that volume, voxel index to world mm, RAS+.
-        names: Structures to write, by their number in `labels`. Those without a voxel are left
+        sources: The labels on the images of the series, from `read_sources`.
+        names: Structures to write, by their number in the labels. Those without a voxel are left
             out, as is every other number.
         bundle: Name and version, given as the algorithm.
         weights: Name and hash; synthetic ones are named so in the series.
@@ -80,16 +74,15 @@ def write_structure_set(
         Warnings as sentences: why nothing was written, or what the series lacks.
 
     Raises:
-        InputError: If the files do not form a volume, `labels` or `affine` are not on its grid, or
-            the place cannot be written.
+        InputError: If the place cannot be written.
     """
-    sources = read_sources(source_files, frames, labels, affine, names)
+    wanted = sources.of(names)
 
     def save(partial: Path) -> None:
-        dataset = _structure_set(sources, bundle, weights)
+        dataset = _structure_set(wanted, bundle, weights)
         dataset.save_as(partial, enforce_file_format=True)
 
-    return write_on_sources(path, "RT structure set", sources, save)
+    return write_on_sources(path, "RT structure set", wanted, save)
 
 
 def contours(mask: NDArray[np.bool_]) -> Iterator[NDArray[np.float64]]:

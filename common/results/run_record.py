@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from ..atomic import partial_name, unwritable
-from ..case import Case
+from ..case import Case, Rejection
 from ..errors import InputError
 from ..weights.card import Card
 from .case_result import (
@@ -30,7 +30,9 @@ from .case_result import (
 )
 from .claims import Claims, Owner, living_owner, owner_of
 from .places import own_folder, results_dir
+from .rejections import write_rejections
 from .schema import BundleRecord, CaseRecord
+from .summary import write_summary
 
 CLAIM_NAME = ".claim"
 
@@ -99,6 +101,17 @@ class RunRecord:
                 **self.settings,
             },
         )
+
+    def keep_rejections(self, rejected: Sequence[Rejection]) -> None:
+        """Write down why a run without a case has none, as one with cases does at its end.
+
+        Raises:
+            InputError: If the folder cannot be written.
+        """
+        self.open()
+        with self.claims.waiting(self.output_dir / ".summary"):
+            write_rejections(self.output_dir, (), rejected, {})
+            write_summary(self.output_dir)
 
     def keep_names(self, cases: Sequence[Case]) -> None:
         """Let scans that have a folder here keep its name, in place.

@@ -73,6 +73,4 @@ def sub_voxels_to_channels(labels: Tensor, refine: int) -> Tensor:
     for axis in (1, 2, 3):
         last = labels.narrow(axis, labels.shape[axis] - 1, 1)
         labels = torch.cat([labels, *[last] * (refine - 1)], dim=axis)
-    return rearrange(
-        labels, "1 (d i) (h j) (w k) -> (i j k) d h w", i=refine, j=refine, k=refine
-    )
+    return rearrange(labels, "1 (d i) (h j) (w k) -> (i j k) d h w", i=refine, j=refine, k=refine)

@@ -1,11 +1,19 @@
 import json
+import os
+import subprocess
 import sys
 
 import fire
 import pytest
 from fire.parser import DefaultParseValue
 
-from common.bundle.command_line import _options, read_command_line, say_in_one_line, start_run
+from common.bundle.command_line import (
+    _options,
+    first_look,
+    read_command_line,
+    say_in_one_line,
+    start_run,
+)
 from common.errors import InputError
 
 
@@ -65,8 +73,8 @@ def test_overrides_in_an_args_file_are_checked_too(configs, tmp_path):
 @pytest.mark.parametrize(
     "text",
     [
-        "2024_05", "1,2", "[x]", "1e5", "None", "True", "a#b", "a::b", "@at", "%x.json", "[]",
-        "$__import__('os').system('touch x').nii.gz", "$import os", "C:\\new", "'quoted'", "a=b",
+        "2024_05", "1,2", "[x]", "1e5", "None", "True", "a#b", "a::b", "@at", "[]",
+        "$__import__('os').system('touch x').nii.gz", "C:\\new", "'quoted'", "a=b",
         "zwei Wörter\n", "~/x", "['a', 1]", "('a','b')",
     ],
 )  # fmt: skip
@@ -145,6 +153,78 @@ def test_the_commands_own_line_is_checked(monkeypatch, configs):
     assert sys.excepthook is say_in_one_line
 
 
+PROGRAM = "/site-packages/monai/bundle/__main__.py"
+
+
+@pytest.fixture
+def look(monkeypatch, configs):
+    """What a command's first look says of its line: an error, or nothing."""
+    base, _ = configs
+    whole = base.with_name("inference.json")
+    whole.write_text(json.dumps({"bundle_root": "", **json.loads(base.read_text())}))
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+
+    def say(*arguments, files="['inference.json','overlay.json']"):
+        monkeypatch.chdir(base.parent)
+        line = [PROGRAM, "run", "--config_file", files, *arguments]
+        monkeypatch.setattr(sys, "argv", line)
+        try:
+            first_look()
+        except SystemExit as end:
+            return end.code
+        return None
+
+    return say
+
+
+def test_ctrl_c_is_told_in_one_line_from_the_first_look_on(look):
+    assert look() is None
+    assert sys.excepthook is say_in_one_line
+
+
+def test_first_look_leaves_other_programs_alone(monkeypatch):
+    hook = sys.excepthook
+    monkeypatch.setattr(sys, "argv", ["pytest", "run", "--input", "%x"])
+    first_look()
+    assert sys.excepthook is hook
+
+
+@pytest.mark.parametrize(
+    ("files", "names"),
+    [
+        ("overlay.json", "overlay.json"),
+        ("['overlay.json','base.json']", "overlay.json, base.json"),
+        ("['overlay.json','inference.json']", "overlay.json, inference.json"),
+    ],
+)
+def test_an_overlay_must_lie_over_its_base(look, files, names):
+    error = look(files=files)
+    rest = [name for name in names.split(", ") if name != "inference.json"]
+    assert error == (
+        f"error: config_file must begin with inference.json, got {names}; "
+        f'write --config_file "{["inference.json", *rest]}"'
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$import os.nii.gz", "$from os import x", "$import a b", "$ import os", "%x.nii.gz",
+        "%input", "['a.nii.gz','%b.nii.gz']", "['$import os']",
+    ],
+)  # fmt: skip
+def test_what_monai_would_run_or_replace_is_refused(look, text):
+    for option in ("--input", "--output_dir"):
+        error = look(option, text)
+        assert error.startswith(f"error: {option} must not begin with % or $import, got ")
+        assert error.endswith("; write ./ before the path, or rename it")
+
+
+@pytest.mark.parametrize("text", ["./$import os", "./%x", "$a.nii.gz", "100%", "important", "@x"])
+def test_other_paths_pass_the_first_look(look, text):
+    assert look("--input", text) is None
+
+
 def test_run_does_not_start_on_a_device_that_is_not_there():
     with pytest.raises(InputError, match="device must be one that torch can use here, got tpu9"):
         start_run(device="tpu9")
@@ -171,6 +251,21 @@ def test_our_own_faults_keep_their_traceback(capsys):
     assert "Traceback" in shown
     assert "ZeroDivisionError: inner" in shown
     assert "error: " not in [line[:7] for line in shown.splitlines()]
+
+
+def test_interrupt_of_an_import_ends_without_traceback_too(tmp_path, repository):
+    (tmp_path / "slow.py").write_text("raise KeyboardInterrupt")
+    program = (
+        "import pydoc, sys\nfrom common.bundle import command_line\n"
+        "sys.excepthook = command_line.say_in_one_line\npydoc.locate('slow.part')"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False,
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(repository)},
+    )  # fmt: skip
+    assert ended.stderr.strip().splitlines()[-1].startswith("interrupted: ")
+    assert "Traceback" not in ended.stderr
+    assert ended.returncode == 130
 
 
 def test_interrupt_ends_without_traceback(capsys):

@@ -1,13 +1,16 @@
 """What users get wrong: one clear line, a non-zero exit, nothing half-written."""
 
 import gzip
+import json
 import os
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
 
 from common.atomic import PARTIAL
+from common.results.rejections import read_rejections
 
 
 @pytest.fixture
@@ -53,6 +56,36 @@ def test_empty_folder(refused, tmp_path):
     (tmp_path / "nothing").mkdir()
     line = refused("--input", tmp_path / "nothing")
     assert "must hold at least one CT, got an empty folder" in line
+
+
+def test_folder_without_ct_leaves_a_table_of_reasons(refused, tmp_path):
+    folder = tmp_path / "study"
+    folder.mkdir()
+    for name in ("a.mha", "b.mha"):
+        (folder / name).write_bytes(b"ObjectType = Image\n")
+    line = refused("--input", folder)
+    assert "must hold at least one CT, got none of the 2 found (a.mha and 1 more: MetaImage" in line
+    rows = read_rejections(tmp_path / "out")
+    assert [(Path(row["path"]).name, row["status"]) for row in rows] == [
+        ("a.mha", "rejected"),
+        ("b.mha", "rejected"),
+    ]
+    assert (tmp_path / "out" / "summary.csv").is_file()
+
+
+def test_folder_without_ct_is_told_where_no_table_can_be_written(refused, tmp_path):
+    (tmp_path / "taken").write_text("a file")
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "a.mha").write_bytes(b"ObjectType = Image\n")
+    line = refused("--input", tmp_path / "study", "--output_dir", tmp_path / "taken")
+    assert "must hold at least one CT, got none of the 1 found" in line
+
+
+def test_list_without_a_volume_leaves_a_table_of_reasons(refused, tmp_path):
+    (tmp_path / "list.csv").write_text("image\ngone.nii.gz\n")
+    assert "must list at least one volume" in refused("--input", tmp_path / "list.csv")
+    (row,) = read_rejections(tmp_path / "out")
+    assert (row["case_id"], row["status"]) == ("gone", "failed")
 
 
 def test_8_bit_image(refused, tmp_path):
@@ -113,14 +146,42 @@ def test_path_with_spaces_and_umlauts_works(run_bundle, quick, scan, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["$__import__('os').system('touch run_as_code').nii.gz", "@at #1.nii.gz", "2024_05.nii.gz"],
-)
+    [
+        "$__import__('os').system('touch run_as_code').nii.gz", "@at #1.nii.gz", "2024_05.nii.gz",
+        "./%x.nii.gz",
+    ],
+)  # fmt: skip
 def test_a_name_is_not_code(run_bundle, quick, scan, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
     scan.rename(tmp_path / name)
     assert run_bundle("inference")(*quick, "--input", name).code == 0
     assert not (tmp_path / "run_as_code").exists()
     assert len(list((tmp_path / "out").glob("*/result.json"))) == 1
+
+
+@pytest.mark.parametrize("name", ["$import run_as_code.nii.gz", "%run.json"])
+def test_a_name_that_monai_would_run_is_refused_before(start_bundle, quick, tmp_path, name):
+    (tmp_path / "run_as_code.py").write_text("open('was_run', 'w')")
+    (tmp_path / "run.json").write_text(json.dumps({"x": "$import run_as_code"}))
+    ended = start_bundle("inference")(*quick, "--input", name, cwd=tmp_path)
+    assert f"--input must not begin with % or $import, got {name}, which" in ended.error
+    assert not (tmp_path / "was_run").exists()
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_name_with_percent_that_monai_looks_up_ends_before_anything_is_run(
+    start_bundle, quick, tmp_path
+):
+    ended = start_bundle("inference")(*quick, "--input", "%x.nii.gz", cwd=tmp_path)
+    assert ended.code != 0
+    assert "KeyError: 'query key: x.nii.gz'" in ended.err  # MONAI's own, before any line of ours
+    assert not (tmp_path / "out").exists()
+
+
+def test_training_without_its_base_says_what_to_type(start_bundle):
+    error = start_bundle("train")().error
+    assert "config_file must begin with inference.json, got " in error
+    assert "configs/inference.json', '" in error
 
 
 @pytest.mark.parametrize("name", ["$dollar", "1,2", "None"])

@@ -44,6 +44,11 @@ def test_labels_stand_once(bundle):
 
 
 @every_bundle
+def test_an_overlay_alone_says_what_to_type(bundle):
+    assert list(contract.first_look_problems(bundle)) == []
+
+
+@every_bundle
 def test_no_absolute_path_in_a_config(bundle):
     assert contract.absolute_paths(bundle) == []
 

@@ -92,6 +92,19 @@ def test_one_broken_scan_of_five_does_not_stop_the_others(
     assert {row["status"] for row in rows(tmp_path / "out").values()} == {"finished"}
 
 
+def test_missing_volume_of_a_list_fails_the_run_unless_it_may_be_left_out(
+    run_bundle, quick, five_scans, tmp_path
+):
+    (five_scans / "list.csv").write_text("image\none.nii.gz\ngone.nii.gz\n")
+    run, scans = run_bundle("inference"), ("--input", five_scans / "list.csv")
+    assert "1 of 2 cases failed: gone: listed, but no such volume" in run(*quick, *scans).error
+    assert [row["status"] for row in rows(tmp_path / "out").values()] == ["failed", "finished"]
+    assert run(*quick, *scans, "--missing", "leave_out").code == 0
+    assert [row["status"] for row in rows(tmp_path / "out").values()] == ["rejected", "finished"]
+    error = run(*quick, *scans, "--missing", "ignore").error
+    assert "missing must be fail or leave_out, got 'ignore'; choose one of them" in error
+
+
 def test_dicom_series_leaves_a_structured_report(run_bundle, quick, tmp_path):
     write_collection(
         tmp_path / "made", num=1, seed=1_200_000, file_format="dicom", spacing_mm=(6, 6, 10)

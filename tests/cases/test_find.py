@@ -155,10 +155,20 @@ def test_files_that_are_no_scans_are_counted_in_one_line(tmp_path: Path, caplog)
 def test_folder_without_ct_says_what_is_there(tmp_path: Path):
     write_nifti(tmp_path / "mask.nii.gz", (CT > -800).astype(np.uint8))
     (tmp_path / "notes.txt").write_text("nothing")
-    with pytest.raises(InputError, match=r"at least one CT, got none \(.*mask.*notes") as caught:
+    with pytest.raises(
+        InputError, match=r"at least one CT, got none of the 2 found \(.*mask.*notes"
+    ) as caught:
         find_cases(tmp_path)
     assert "NIfTI" in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_files_without_ct_are_counted_by_reason(tmp_path: Path):
+    for name in ("a.txt", "b.mha", "c.mha", "d.zip", "e.csv", "f.7z", "g.pdf", "h.xml", "i.md"):
+        (tmp_path / name).write_text("nothing")
+    expected = r"got none of the 9 found \(b\.mha and 1 more: .*; and 3 more for 3 other reasons\)"
+    with pytest.raises(InputError, match=expected):
+        find_cases(tmp_path)
 
 
 def test_empty_folder_is_an_error(tmp_path: Path):

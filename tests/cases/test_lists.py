@@ -95,6 +95,24 @@ def test_row_whose_file_is_missing_fails_unless_it_may_be_left_out(
     assert [item.case_id for item in cases.rejected] == expected.get(name, ["two", "gone"])
 
 
+URLS = {
+    "list.csv": "image\na.npz\nhttps://host/b.npz\n",
+    "list.json": '["a.npz", {"image": "s3://bucket/b.npz"}]',
+    "series.json": '["a.npz", {"image": "b", "files": ["s3://bucket/1.dcm"]}]',
+}
+
+
+@pytest.mark.parametrize("missing", ["fail", "leave_out"])
+@pytest.mark.parametrize("name", URLS)
+def test_url_in_a_list_is_no_missing_volume(scans: Path, name: str, missing: str):
+    (scans / name).write_text(URLS[name])
+    cases = find_cases(scans / name, missing=missing)
+    assert [case["case_id"] for case in cases] == ["a"]
+    (rejection,) = cases.rejected
+    assert "must be a path on this machine, got the URL" in rejection.reason
+    assert rejection.damaged
+
+
 def test_missing_must_be_one_of_two(scans: Path):
     (scans / "list.csv").write_text("image\na.npz\n")
     with pytest.raises(InputError, match="missing must be fail or leave_out, got 'ignore'"):
@@ -313,6 +331,9 @@ def test_found_cases_written_as_json_are_found_again(tmp_path: Path):
         ("a.csv", "image\nMüller, J.npz\n", r"1, got more in line 2; put a cell that holds ','"),
         ("a.csv", "image,image\na,b\n", r"name each column once, got \['image'\] twice"),
         ("a.csv", "image\ngone.npz\n", r"got 1 that are not \(.*gone\.npz"),
+        ("a.csv", "image\na.npz\n\0\0\n", r"a\.csv must be text, got a NUL byte in line 3; save"),
+        ("a.csv", "i\0m\0a\0g\0e\0\n", "got a NUL byte in line 1; save it again as UTF-8"),
+        ("a.json", '["a.npz",\n"\0"]', "got a NUL byte in line 2"),
     ],
 )
 def test_broken_lists_are_said_in_one_line(tmp_path: Path, name: str, text: str, match: str):

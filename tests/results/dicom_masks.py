@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydicom.dataset import Dataset
 
 from common.formats.dicom import read_dicom
+from common.results.dicom_sources import read_sources
 from common.volumes.volume import Volume
 from tests.dicom_files import ramp, save, uid, write_multi_frame, write_series
 
@@ -140,13 +141,16 @@ def writer(write: Callable[..., list[str]], path: Path) -> Callable[..., list[st
         labels: NDArray[np.uint8] | None = None,
         volume: Volume | None = None,
         synthetic: bool = True,
+        frames: Sequence[Sequence[int]] | None = None,
+        affine: ArrayLike | None = None,
         **change: Any,
     ) -> list[str]:
         volume = volume or read_dicom(files)
+        labels = pattern(volume.voxels.shape) if labels is None else labels
         arguments: dict[str, Any] = {
-            "source_files": files,
-            "labels": pattern(volume.voxels.shape) if labels is None else labels,
-            "affine": volume.affine,
+            "sources": read_sources(
+                files, frames, labels, volume.affine if affine is None else affine
+            ),
             "names": NAMES,
             "bundle": BUNDLE,
             "weights": {**WEIGHTS, "synthetic": synthetic},
