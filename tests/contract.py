@@ -5,8 +5,9 @@ json` says how small each is to be run. Nothing here knows a bundle by its name.
 
     card     laid over the published card (the demo's where none is published): a network that
              takes seconds
-    stages   name to `options` of the command line ("{card}" is the small card), `leaves`, what must
-             be there afterwards, and `data`, one of `tests.data_sets`, where phantoms will not do
+    stages   name to `options` of the command line ("{card}" is the small card, "{scan}" a coarse
+             phantom on the disk), `leaves`, what must be there afterwards, and `data`, one of
+             `tests.data_sets`, where phantoms will not do
 """
 
 import json
@@ -124,7 +125,7 @@ def small_card(bundle: Path, conf: Mapping[str, Any], folder: Path) -> Card:
 
 
 def stage_options(
-    conf: Mapping[str, Any], name: str, *, config: ConfigParser, card: Card
+    conf: Mapping[str, Any], name: str, *, config: ConfigParser, card: Card, scan: Path
 ) -> list[str]:
     """The command line of a stage, with the small card where the stage takes one."""
     options = dict(conf["stages"][name].get("options", {}))
@@ -132,7 +133,8 @@ def stage_options(
         options = {"train_as": card.path.with_suffix(""), **options}
     else:
         options = {"weights": card.path, **options}
-    texts = {key: str(value).replace("{card}", str(card.path)) for key, value in options.items()}
+    places = {"{card}": str(card.path), "{scan}": str(scan)}
+    texts = {key: places.get(str(value), str(value)) for key, value in options.items()}
     return [text for key, value in texts.items() for text in (f"--{key}", value)]
 
 

@@ -11,7 +11,7 @@ import io
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,7 @@ from ..errors import InputError
 from ..weights.card import read_card
 from ..weights.loading import file_sha256
 from .catalog import METADATA, read_metadata
+from .golden import check_golden, example_inputs, run_network, tensors_of
 from .packing import SUMS
 
 SCHEMA = Path(__file__).with_name("metadata_schema.json")
@@ -148,7 +149,16 @@ def check_properties(folder: Path) -> str:
 
 
 def check_in_and_out(folder: Path) -> str:
-    """The network takes and gives what the metadata says."""
+    """The network takes and gives what the metadata says; MONAI's own check knows one of each."""
+    metadata = read_metadata(folder)
+    expected = metadata["network_data_format"]
+    if len(expected["inputs"]) + len(expected["outputs"]) > 2:
+        for name, output in run_network(_network(folder), _example(folder), metadata).items():
+            channels = expected["outputs"][name]["num_channels"]
+            if output.shape[1] != channels:
+                msg = f"{name} must have {channels} channels, got shape {list(output.shape)}"
+                raise InputError(msg)
+        return f"{', '.join(expected['inputs'])} to {', '.join(expected['outputs'])}"
     verify_net_in_out(
         net_id="network_def",
         device="cpu",
@@ -156,6 +166,11 @@ def check_in_and_out(folder: Path) -> str:
         config_file=str(folder / "configs" / "inference.json"),
     )
     return "as the metadata says"
+
+
+def check_golden_output(folder: Path) -> str:
+    """The network gives what it gave where it was packed."""
+    return check_golden(folder, _network(folder))
 
 
 def check_torchscript(folder: Path) -> str:
@@ -172,7 +187,7 @@ def check_onnx(folder: Path) -> str:
     axes = {axis: name for axis, name in AXES.items() if name not in fixed}
     return _check_export(
         folder, "onnx", "model.onnx", onnx_export, _run_onnx, axes,
-        input_shape=list(_example(folder).shape),
+        input_shape=list(_example(folder)["image"].shape),
         converter_kwargs={
             "input_names": ["image"], "output_names": ["pred"], "dynamic_axes": {"image": axes}
         },
@@ -186,6 +201,7 @@ CHECKS: dict[str, Callable[[Path], str]] = {
     "changelog": check_changelog,
     "properties": check_properties,
     "data shape": check_in_and_out,
+    "golden": check_golden_output,
     "torchscript": check_torchscript,
     "onnx": check_onnx,
 }
@@ -205,7 +221,7 @@ def _check_export(
     kind: str,
     file: str,
     export: Callable[..., None],
-    run: Callable[[Path, Tensor], Tensor],
+    run: Callable[[Path, Sequence[Tensor]], Sequence[Tensor]],
     axes: Mapping[int, str] | None = None,
     **given: Any,
 ) -> str:
@@ -213,7 +229,7 @@ def _check_export(
     reason = read_metadata(folder).get("not_exportable", {}).get(kind)
     if reason:
         return f"none: {reason}"
-    images = [_example(folder), *([_example(folder, axes)] if axes else [])]
+    examples = [_example(folder), *([_example(folder, axes)] if axes else [])]
     with tempfile.TemporaryDirectory() as temporary:
         path = Path(temporary) / file
         export(
@@ -225,17 +241,18 @@ def _check_export(
             **given,
         )
         size = path.stat().st_size / 1e6
-        exported = [run(path, image) for image in images]
-    network = _network(folder)
+        exported = [run(path, list(example.values())) for example in examples]
+    network, metadata = _network(folder), read_metadata(folder)
     difference = 0.0
-    for image, found in zip(images, exported, strict=True):
-        wanted = network(image)
-        worst = float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1))
-        difference = max(difference, worst)
+    for example, outputs in zip(examples, exported, strict=True):
+        wanted = run_network(network, example, metadata)
+        for found, each in zip(outputs, wanted.values(), strict=True):
+            worst = float((found - each).abs().max() / each.abs().max().clamp_min(1))
+            difference = max(difference, worst)
     if not difference <= TOLERANCE:
         msg = f"export must give the network's output to {TOLERANCE:g}, got {difference:g} off"
         raise InputError(msg)
-    shapes = " and ".join(str(list(image.shape)) for image in images)
+    shapes = " and ".join(str(list(example["image"].shape)) for example in examples)
     return f"{size:.1f} MB, {difference:.1g} from the network on {shapes}"
 
 
@@ -247,37 +264,37 @@ def _network(folder: Path) -> nn.Module:
     return network.eval().requires_grad_(requires_grad=False)
 
 
-def _example(folder: Path, larger: Mapping[int, str] | None = None) -> Tensor:
-    """Noise of the range that the card's preprocessing gives, of a scan's or a window's size.
+def _example(folder: Path, larger: Mapping[int, str] | None = None) -> dict[str, Tensor]:
+    """What the network takes, by name; `image` of a scan's or a window's size.
 
-    As many channels as the metadata says; one step larger along the axes of `larger`.
+    It is noise of the range that the card's preprocessing gives, with as many channels as the
+    metadata says, one step larger along the axes of `larger`. Other inputs are `example_inputs`.
     """
     preprocessing = read_card(folder / "models" / "model.json").preprocessing
     low, high = preprocessing["output_range"]
     size = preprocessing.get("size") or preprocessing["roi_size"]
-    expected = read_metadata(folder)["network_data_format"]["inputs"]["image"]
+    metadata = read_metadata(folder)
+    expected = metadata["network_data_format"]["inputs"]["image"]
     shape = [1, expected["num_channels"], *size]
     steps = [1, 0, *(int(each.split("*")[0]) for each in expected["spatial_shape"])]
     for axis in larger or {}:
         shape[axis] += steps[axis]
     noise = torch.rand(shape, generator=torch.Generator().manual_seed(0))
-    image: Tensor = low + (high - low) * noise
-    return image
+    return {**example_inputs(metadata), "image": low + (high - low) * noise}
 
 
-def _run_torchscript(path: Path, image: Tensor) -> Tensor:
+def _run_torchscript(path: Path, given: Sequence[Tensor]) -> Sequence[Tensor]:
     with torch.no_grad():
-        logits: Tensor = torch.jit.load(path)(image)
-    return logits
+        return list(tensors_of(torch.jit.load(path)(*given)))
 
 
-def _run_onnx(path: Path, image: Tensor) -> Tensor:
+def _run_onnx(path: Path, given: Sequence[Tensor]) -> Sequence[Tensor]:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    (output,) = session.run(None, {session.get_inputs()[0].name: image.numpy()})
-    logits: Tensor = torch.as_tensor(output)
-    return logits
+    names = [each.name for each in session.get_inputs()]
+    inputs = {name: each.numpy() for name, each in zip(names, given, strict=True)}
+    return [torch.as_tensor(output) for output in session.run(None, inputs)]
 
 
 @contextmanager

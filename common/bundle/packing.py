@@ -7,6 +7,7 @@ different versions can live in one process, which one `common` for both could no
                                         and evaluate.json run alone, the card's links hold
     <bundle>/models/model.{json,pt}     the chosen weights; beside them cards without weights, to
                                         train as, of which demo.json shares the demo's if chosen
+    <bundle>/models/golden.safetensors  what the weights make of a made-up input, see `golden`
     <bundle>/_<bundle>_common           the code
     <bundle>/requirements.txt           what the code needs
     <bundle>/SHA256SUMS                 for `sha256sum --check`
@@ -31,6 +32,7 @@ from ..errors import InputError
 from ..weights.card import read_card
 from ..weights.loading import file_sha256, read_tensors, save_state
 from .catalog import METADATA, read_metadata
+from .golden import write_golden
 from .packed_card import write_packed_card
 
 Choice = Literal["demo", "installed", "none"]
@@ -70,6 +72,8 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
         _complete_configs(folder / "configs", trained=weights != "none")
         write_packed_card(folder / "docs" / "README.md", name, project["optional-dependencies"])
         _copy_code(folder, f"_{name}_common")
+        if weights != "none":
+            write_golden(folder, config=root / "configs" / "inference.json")
         lines = [f"{needed}\n" for needed in requirements()]
         (folder / "requirements.txt").write_text("".join(lines), encoding="utf-8")
         _write_sums(folder)

@@ -95,8 +95,7 @@ def labels_sent(bundle: BundleEntry, card: Card) -> dict[str, int]:
 
 def makes_mask(bundle: BundleEntry) -> bool:
     """Whether the bundle's own command writes a label volume."""
-    (output,) = bundle.outputs.values()
-    return bool(output["format"] == "segmentation")
+    return any(output["format"] == "segmentation" for output in bundle.outputs.values())
 
 
 def tells_slices(bundle: BundleEntry) -> bool:

@@ -21,8 +21,7 @@ def bundles(tiny_bundle):
 def test_every_bundle_is_listed_with_its_weights(bundles):
     (entry,) = list_bundles(bundles)
     assert (entry.name, entry.title, entry.version) == ("ct_scroll", "CT-Scroll", "0.1.0")
-    assert "train" in entry.stages
-    assert "inference" not in entry.stages
+    assert entry.stages["train"].configs == ["configs/inference.json", "configs/train.json"]
     assert list(entry.weights) == ["demo", "published"]
     assert entry.weights["demo"].present
     assert entry.weights["demo"].synthetic

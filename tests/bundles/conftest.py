@@ -109,7 +109,7 @@ def run_bundle(monkeypatch, capsys):
 
 
 @pytest.fixture
-def run_stage(run_bundle, tmp_path, monkeypatch):
+def run_stage(run_bundle, scans, tmp_path, monkeypatch):
     """Run one stage of a bundle, small; gives what is not as it was to be."""
 
     def run(bundle, stage, conf):
@@ -118,7 +118,8 @@ def run_stage(run_bundle, tmp_path, monkeypatch):
         options = ["--output_dir", tmp_path / "out"]
         (tmp_path / "weights").mkdir()
         card = contract.small_card(bundle, conf, tmp_path / "weights")
-        options += contract.stage_options(conf, stage, config=config, card=card)
+        scan = scans / "one.nii.gz"
+        options += contract.stage_options(conf, stage, config=config, card=card, scan=scan)
         if data := conf["stages"][stage].get("data"):
             (tmp_path / "data").mkdir()
             made = getattr(data_sets, data)(tmp_path / "data", monkeypatch)

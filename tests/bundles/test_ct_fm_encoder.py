@@ -124,13 +124,6 @@ def test_pre_training_writes_weights_that_embed(
     assert ended.code == 0, ended.err
 
 
-@pytest.mark.parametrize("way", ["simclr", "vicreg", "simsiam"])
-def test_every_way_to_pre_train_runs(run_bundle, quick_encoder_training, tmp_path, way):
-    ended = run_bundle("inference", "train", way, configs=CONFIGS)(*quick_encoder_training)
-    assert ended.code == 0, ended.err
-    assert (tmp_path / "run" / "model.json").is_file()
-
-
 def test_a_damaged_scan_is_left_out_by_name(
     run_bundle, quick_encoder_training, five_scans, tmp_path
 ):

@@ -31,6 +31,9 @@ def start_trainer(max_epochs, path, *, resume=True, **options):
 
 def run_and_die(path, num_workers, moment, number):
     """Train in a process of its own, to be killed the `number`-th time at `moment`."""
+    multiprocessing.set_start_method(
+        "fork", force=True
+    )  # workers of a fork server outlive the kill
     trainer, _ = start_trainer(4, path, num_workers=num_workers)
     trainer.add_event_handler(
         Events[moment](once=number), lambda _: os.kill(os.getpid(), signal.SIGKILL)
