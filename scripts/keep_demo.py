@@ -54,7 +54,8 @@ def score_of(metrics: dict[str, Any]) -> dict[str, Any]:
     for name, of in means.items():
         macro = metrics["macro"][of]
         score[name] = round(macro["value"], 4)
-        score[f"{name}_interval"] = [round(end, 4) for end in macro["interval"]]
+        if macro["interval"] is not None:  # too few cases have none
+            score[f"{name}_interval"] = [round(end, 4) for end in macro["interval"]]
     found = {label: scores[measure]["value"] for label, scores in metrics[per].items()}
     score[measure] = {label: round(v, 4) for label, v in found.items() if v is not None}
     return score

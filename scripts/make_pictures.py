@@ -20,6 +20,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 PICTURES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "figure.png": ("ct_scroll", ("inference",), "figure.png"),
     "wholebody.png": ("ct_fm_wholebody", ("inference",), "figure.png"),
+    "embedding.png": ("ct_fm_encoder", ("inference",), "figure.png"),
+    "triage.png": ("ct_fm_triage", ("inference",), "figure.png"),
     "search.png": ("ct_fm_encoder", ("inference", "semantic_search"), "figure.png"),
     "matches.png": ("ct_fm_encoder", ("inference", "retrieve"), "matches.png"),
 }
