@@ -22,7 +22,8 @@ from ..errors import InputError
 from ..parallel import is_first_process
 from .card import Card, read_card
 from .checkpoint import read_tensors
-from .fitting import load_state, read_key_map, rename_keys, unwrap
+from .fitting import load_state, unwrap
+from .key_map import read_key_map, rename_keys
 
 __all__ = [
     "card_beside", "choose_card", "file_sha256", "load_state", "load_weights", "read_key_map",
