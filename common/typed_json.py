@@ -70,6 +70,17 @@ class Rule:
         return {**own, **pattern, "description": self.words}
 
 
+@dataclass(frozen=True)
+class About:
+    """Beside a type in `Annotated`: what the value tells, for the JSON Schema's readers."""
+
+    words: str
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        """As pydantic asks: the type's own schema, and the words."""
+        return {**handler(schema), "description": self.words}
+
+
 def problems_of(content: Any, of: Any, *, name: str) -> list[str]:
     """What keeps content from being of a type: `<name> must be <rule>, got <value>` each.
 
@@ -91,13 +102,17 @@ def json_schema(of: Any, *, title: str) -> dict[str, Any]:
     """A type as a JSON Schema (draft 2020-12)."""
     from pydantic.json_schema import GenerateJsonSchema
 
-    class Untitled(GenerateJsonSchema):
-        """Properties have their names; pydantic would repeat them as titles."""
+    class Plain(GenerateJsonSchema):
+        """No titles that repeat names, and alike from every version of pydantic."""
 
         def field_title_should_be_set(self, schema: Any) -> bool:
             return False
 
-    schema = _adapter(of).json_schema(schema_generator=Untitled)
+        def dict_schema(self, schema: Any) -> dict[str, Any]:
+            found = super().dict_schema(schema)
+            return {k: v for k, v in found.items() if (k, v) != ("additionalProperties", True)}
+
+    schema = _adapter(of).json_schema(schema_generator=Plain)
     draft = "https://json-schema.org/draft/2020-12/schema"
     return {"$schema": draft, **schema, "title": title}
 

@@ -33,11 +33,12 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from typing_extensions import TypedDict
 
 from ..errors import InputError
+from ..typed_json import Rule
 from ..vocabulary.totalsegmentator import BACKGROUND, STRUCTURES
 from .card_content import MOST_NUMBERS, card_problems
 
@@ -59,7 +60,7 @@ class WeightsRecord(TypedDict):
     sha256: str
     source: str
     synthetic: bool
-    clinical_use: Literal[False]
+    clinical_use: Annotated[Literal[False], Rule("false")]
 
 
 class Section(dict[str, Any]):

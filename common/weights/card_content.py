@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Required
 from annotated_types import Ge, Gt, Le, Len, Lt
 from typing_extensions import TypedDict
 
-from ..typed_json import Rule, problems_of, shown
+from ..typed_json import About, Rule, problems_of, shown
 
 MOST_NUMBERS = 255  # a label volume is uint8
 PATH = r"^(?!(.*/)?\.{0,2}(/|$))[^\\:\x00\r\n]+$"
@@ -92,33 +92,43 @@ class Preset(Preprocessing, total=False):
 class CardContent(TypedDict, total=False):
     """A model card: the JSON file beside a network's tensors that says what they are."""
 
-    name: Required[str]
-    bundle: Required[str]
+    name: Required[Annotated[str, About("What these weights are called.")]]
+    bundle: Required[Annotated[str, About("Which bundle they belong to.")]]
     network: Required[Network]
     preprocessing: Required[Preprocessing]
-    clinical_use: Required[bool]
-    anatomy: str
+    clinical_use: Required[Annotated[Literal[False], Rule("false")]]
+    anatomy: Annotated[str, About("What a scan must show; any where not given.")]
     labels: Annotated[
-        list[str], Rule("a list of different names", lambda names: _differ(names) and all(names))
+        list[str],
+        Rule("a list of different names", lambda names: _differ(names) and all(names)),
+        About("Different names, in channel order."),
     ]
-    thresholds: dict[str, Probability]
+    thresholds: Annotated[
+        dict[str, Probability], About("Label to probability; positive from there on.")
+    ]
     numbers: Annotated[
         list[Annotated[int, Ge(0), Le(MOST_NUMBERS)]],
         Rule(f"a list of different whole numbers to {MOST_NUMBERS}", _differ),
+        About("What stands for each label in a label volume; the channel's own where not given."),
     ]
-    presets: dict[str, Preset]
-    num_features: Whole
+    presets: Annotated[dict[str, Preset], About("Name to how the network is run.")]
+    num_features: Annotated[Whole, About("Of an encoder: how many numbers embed a scan.")]
     tensors: Annotated[
-        str, Rule("the name of a file beside the card", lambda name: "/" not in name, PATH)
+        str,
+        Rule("the name of a file beside the card", lambda name: "/" not in name, PATH),
+        About("The file beside the card that holds the weights; none where they are elsewhere."),
     ]
-    files: dict[FilePath, Sha256]
-    sha256: Sha256
-    training: dict[str, Any]
-    score: dict[str, Any]
-    origin: dict[str, Any]
+    files: Annotated[
+        dict[FilePath, Sha256],
+        About("Every file of the weights: path below the card's folder to its sha256."),
+    ]
+    sha256: Annotated[Sha256, About("Of the tensors, where a card does not list its files.")]
+    training: Annotated[dict[str, Any], About("Data and recipe.")]
+    score: Annotated[dict[str, Any], About("What the weights reach, and on which data.")]
+    origin: Annotated[dict[str, Any], About("Of installed weights: where they came from.")]
     source: str
     licence: str
-    synthetic: bool
+    synthetic: Annotated[bool, About("Whether they were trained on phantoms only, or on nothing.")]
 
 
 def card_problems(content: Mapping[str, Any]) -> list[str]:

@@ -110,7 +110,8 @@ def test_all_missing_keys_are_named_at_once(tiny_card, rewrite):
             "files must differ in name below their folders",
         ),
         ({"synthetic": "no"}, 'synthetic must be true or false, got "no"'),
-        ({"clinical_use": "no"}, "clinical_use must be true or false"),
+        ({"clinical_use": "no"}, "clinical_use must be false"),
+        ({"clinical_use": True}, "clinical_use must be false, got true"),
     ],
 )
 def test_a_value_of_the_wrong_type_is_one_line(tiny_card, rewrite, changes, message):
