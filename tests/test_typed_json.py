@@ -54,9 +54,7 @@ class Whole(TypedDict, total=False):
         ({"name": "a", "parts": {"p": {"code": "DE\n"}}}, [
             'parts.p.code must be two letters, got "DE\\n"',
         ]),
-        ({"name": list(range(50))}, [
-            "name must be text, got [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 1...",
-        ]),
+        ({"name": [0] * 50}, [f"name must be text, got [{'0, ' * 19}0,..."]),
     ],
 )  # fmt: skip
 def test_each_problem_is_one_line_with_name_rule_and_value(content, problems):

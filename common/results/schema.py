@@ -8,7 +8,7 @@ programs the same stands in `docs/schema/result.json`, a JSON Schema made of the
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from annotated_types import Ge, Len
 from typing_extensions import TypedDict
@@ -16,7 +16,7 @@ from typing_extensions import TypedDict
 from ..typed_json import About, Rule, problems_of
 from ..weights.card import WeightsRecord
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1
 RESULT_NAME = "result.json"
 FAILURE_NAME = "failure.json"
 

@@ -122,7 +122,7 @@ def install_weights(
 
 def _fetch(wanted: Collection[PublishedFile]) -> dict[PublishedFile, Path]:
     """Files of several repositories, each at one commit."""
-    found = {}
+    found: dict[PublishedFile, Path] = {}
     for place in dict.fromkeys((file.repository, file.revision) for file in wanted):
         here = [file for file in wanted if (file.repository, file.revision) == place]
         hashes = {file.file: file.sha256 for file in here}

@@ -193,6 +193,17 @@ def test_a_card_written_by_hand_may_have_its_files_beside_it(with_files, rewrite
     assert file_of(card, "vocab.json") == folder / "vocab.json"
 
 
+def test_a_file_that_lies_beside_two_cards_stays_when_one_is_saved_again(
+    with_files, rewrite, make_tiny_network
+):
+    shared = with_files.path.parent / "vocab.json"
+    shared.write_text("{}")
+    listed = {"model.pt": with_files.sha256, "vocab.json": file_sha256(shared)}
+    rewrite(with_files, files=listed)
+    save_weights(make_tiny_network(), with_files.content, with_files.path)
+    assert shared.is_file()
+
+
 def test_tied_tensors_come_back_from_both_kinds_of_file(tmp_path):
     network = torch.nn.ModuleDict({"a": torch.nn.Linear(2, 2), "b": torch.nn.Linear(2, 2)})
     network["b"].weight = network["a"].weight
