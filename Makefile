@@ -34,7 +34,9 @@ benchmark: .venv     ## the tables of benchmarks/README.md
 	$(PYTHON) -m benchmarks.end_to_end
 pictures: .venv      ## the documentation's pictures, drawn by the code as it is
 	$(PYTHON) scripts/make_pictures.py
+schemas: .venv       ## the JSON Schemas of results and cards, docs/schema
+	$(PYTHON) scripts/write_schemas.py
 help:                ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*##/\t/'
 
-.PHONY: demo evaluate train test pack-test label-env label-test check benchmark pictures help
+.PHONY: demo evaluate train test pack-test label-env label-test check benchmark pictures schemas help

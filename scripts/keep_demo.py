@@ -17,7 +17,7 @@ from typing import Any
 from common.bundle.catalog import find_bundle, read_metadata
 from common.errors import InputError
 from common.weights.card import read_card
-from common.weights.loading import read_tensors, save_state
+from common.weights.loading import files_of, read_tensors, save_state, tensors_of
 
 
 def keep(bundle: str, card_path: Path, metrics_path: Path, *, half: bool) -> Path:
@@ -31,10 +31,10 @@ def keep(bundle: str, card_path: Path, metrics_path: Path, *, half: bool) -> Pat
     score = {"data": "held-out synthetic phantoms", **score_of(metrics)}
     name = f"{read_metadata(root)['name']} demo"
     content = {**card.content, "name": name, "score": score}
-    state = read_tensors(card.tensors)
+    state = read_tensors(tensors_of(card))
     if half:
         state = {k: v.half() if v.is_floating_point() else v for k, v in state.items()}
-    return save_state(state, content, demo).path
+    return save_state(state, content, demo, files=files_of(card)).path
 
 
 def score_of(metrics: dict[str, Any]) -> dict[str, Any]:

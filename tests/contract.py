@@ -21,7 +21,7 @@ from monai.bundle import ConfigParser, ConfigWorkflow
 
 from common.bundle.catalog import read_metadata, read_stages
 from common.weights.card import Card, read_card
-from common.weights.loading import save_weights
+from common.weights.loading import files_of, save_weights
 
 CONF = Path(__file__).with_name("conf")
 NO_STAGES = {"inference", "metadata"}
@@ -113,7 +113,9 @@ def small_card(bundle: Path, conf: Mapping[str, Any], folder: Path) -> Card:
     source = next(
         path for path in (models / "published.json", models / "demo.json") if path.is_file()
     )
-    content = {k: v for k, v in read_card(source).content.items() if k not in ("tensors", "sha256")}
+    published = read_card(source)
+    of_files = ("tensors", "sha256", "files")
+    content = {k: v for k, v in published.content.items() if k not in of_files}
     laid = _merged(content, {**conf["card"], "name": "small", "source": "made for a test"})
     bare = folder / "bare.json"
     bare.write_text(json.dumps({**laid, "synthetic": True, **OWN_SECTION}))
@@ -121,7 +123,8 @@ def small_card(bundle: Path, conf: Mapping[str, Any], folder: Path) -> Card:
     config["bundle_root"], config["weights"] = str(bundle), bare
     torch.manual_seed(0)
     network = config.get_parsed_content("network_def")
-    return save_weights(network, read_card(bare).content, folder / "model.json")
+    path, files = folder / "model.json", files_of(published)
+    return save_weights(network, read_card(bare).content, path, files=files)
 
 
 def stage_options(

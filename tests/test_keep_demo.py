@@ -7,7 +7,7 @@ import sys
 import torch
 
 from common.weights.card import read_card
-from common.weights.loading import load_weights, read_tensors
+from common.weights.loading import file_of, load_weights, read_tensors, save_weights
 
 CLASSIFIED = {
     "num_cases": 200,
@@ -69,3 +69,19 @@ def test_weights_trained_on_patients_are_no_demo(repository, tiny_bundle, tiny_c
     done = keep(repository, tiny_bundle, tiny_card, CLASSIFIED)
     assert done.returncode != 0
     assert "error: card must have tensors trained on phantoms" in done.stderr
+
+
+def test_what_belongs_to_the_weights_and_sections_nobody_knows_come_along(
+    repository, tiny_bundle, tmp_path, make_tiny_network, tiny_content
+):
+    (tmp_path / "vocab.txt").write_text("a b")
+    card = save_weights(
+        make_tiny_network(), {**tiny_content, "landmarks": ["C4"]}, tmp_path / "run" / "model.json",
+        files={"vocab.txt": tmp_path / "vocab.txt"},
+    )  # fmt: skip
+    ended = keep(repository, tiny_bundle, card, CLASSIFIED)
+    assert ended.returncode == 0, ended.stderr
+    demo = read_card(tiny_bundle / "models" / "demo.json")
+    assert demo.files_beside.keys() == {"demo/vocab.txt"}
+    assert file_of(demo, "vocab.txt").read_text() == "a b"
+    assert demo.section("landmarks") == ["C4"]

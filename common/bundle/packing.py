@@ -5,8 +5,9 @@ different versions can live in one process, which one `common` for both could no
 
     <bundle>/configs, docs, LICENSE     as in the repository, with the code's new name; train.json
                                         and evaluate.json run alone, the card's links hold
-    <bundle>/models/model.{json,pt}     the chosen weights; beside them cards without weights, to
-                                        train as, of which demo.json shares the demo's if chosen
+    <bundle>/models/model.{json,pt}     the chosen weights, with what belongs to them in model/;
+                                        beside them cards without weights, to train as, of which
+                                        demo.json shares the demo's if chosen
     <bundle>/models/golden.safetensors  what the weights make of a made-up input, see `golden`
     <bundle>/_<bundle>_common           the code
     <bundle>/requirements.txt           what the code needs
@@ -29,8 +30,8 @@ from monai.bundle import ConfigParser
 
 from ..atomic import replacing, write_json
 from ..errors import InputError
-from ..weights.card import read_card
-from ..weights.loading import file_sha256, read_tensors, save_state
+from ..weights.card import Card, read_card
+from ..weights.loading import file_sha256, files_of, read_tensors, save_state, tensors_of
 from .catalog import METADATA, read_metadata
 from .golden import write_golden
 from .packed_card import write_packed_card
@@ -41,6 +42,7 @@ SUMS = "SHA256SUMS"
 PACKAGE = Path(__file__).resolve().parents[1]
 PROJECT = PACKAGE.parent / "pyproject.toml"
 OWN_VERSIONS = {"monai": "monai_version", "torch": "pytorch_version", "numpy": "numpy_version"}
+_OF_TENSORS = ("tensors", "sha256", "score")
 _CODE = re.compile(r"(?<![\w.])common\.(?=\w)")
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # of every file, so that the same bundle is the same zip
 _NOT_PACKED = shutil.ignore_patterns("__pycache__", "*.pyc", "models", "large_files.yml", ".*")
@@ -84,10 +86,8 @@ def pack_bundle(root: Path, *, output_dir: Path, weights: Choice = "demo") -> Pa
 
 def _copy_weights(source: Path, target: Path, weights: Choice) -> None:
     target.mkdir()
-    if (source / "demo.json").is_file():  # train.json builds its network as this card says
-        content = read_card(source / "demo.json").content
-        bare = {k: v for k, v in content.items() if k not in ("tensors", "sha256", "score")}
-        write_json(target / "demo.json", bare)
+    if weights != "demo" and (source / "demo.json").is_file():
+        _write_bare(read_card(source / "demo.json"), target)  # train.json may build as it says
     for name in ("published.json", "key_map.json"):
         if (source / name).is_file():
             shutil.copy(source / name, target)
@@ -97,11 +97,23 @@ def _copy_weights(source: Path, target: Path, weights: Choice) -> None:
     if card.tensors is None or not card.tensors.is_file():
         msg = f"bundle must have {weights} weights, got none at {card.path}; fetch or train them"
         raise InputError(msg)
-    packed = save_state(read_tensors(card.tensors), card.content, target / "model.json")
+    packed = save_state(
+        read_tensors(tensors_of(card)), card.content, target / "model.json", files=files_of(card)
+    )
     if weights == "demo":  # known by both names, stored once
         write_json(target / "demo.json", packed.content)
     if "num_features" in card.content:
         _say_num_features(target.parent, int(card.content["num_features"]))
+
+
+def _write_bare(card: Card, target: Path) -> None:
+    """A card without its tensors, with what belongs to them: a network is built and fed by it."""
+    content = {k: v for k, v in card.content.items() if k not in (*_OF_TENSORS, "files")}
+    for path, file in zip(card.files_beside, files_of(card).values(), strict=True):
+        (target / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target / path)
+    beside = {"files": card.files_beside} if card.files_beside else {}
+    write_json(target / card.path.name, {**content, **beside})
 
 
 def _say_num_features(bundle: Path, number: int) -> None:

@@ -12,9 +12,9 @@ from ignite.engine import Engine, Events
 from torch import nn
 
 from ..parallel import is_first_process, share_buffers
-from ..weights.card import Card
+from ..weights.card import Card, kept_by_training
 from ..weights.initialisation import STARTED_FROM
-from ..weights.loading import save_weights
+from ..weights.loading import files_of, save_weights
 
 logger = logging.getLogger("common.training")
 
@@ -85,19 +85,16 @@ class BestWeights:
         self.best = reached
         if is_first_process():
             network = getattr(self.network, "module", self.network)
-            card = save_weights(network, self._content(facts), self.path)
+            content, files = self._content(facts), files_of(self.card)
+            card = save_weights(network, content, self.path, files=files)
             logger.info("%s %.4f is the best so far: %s", name, reached, card.path)
 
     def _content(self, facts: Mapping[str, Any]) -> dict[str, Any]:
-        kept = (
-            "bundle", "anatomy", "network", "preprocessing", "presets", "labels", "numbers",
-            "num_features",
-        )  # fmt: skip
         started_from = getattr(getattr(self.network, "module", self.network), STARTED_FROM, None)
         training = {**self.training, **({"initial_weights": started_from} if started_from else {})}
         return {
             "name": self.name,
-            **{key: self.card.content[key] for key in kept if key in self.card.content},
+            **kept_by_training(self.card),
             **{key: value for key, value in facts.items() if key != "score"},
             "training": training,
             "score": {"data": "validation split of the training data", **facts["score"]},

@@ -27,6 +27,7 @@ from .schema import (
     CaseResult,
     Failure,
     Timings,
+    case_problems,
     check_case_result,
 )
 
@@ -332,11 +333,14 @@ def read_case_result(path: str | Path, *, needs: str, hint: str) -> CaseResult:
     """
     try:
         record: CaseResult = json.loads(Path(path).read_text("utf-8"))
-        check_case_result(record)
     except (OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        msg = f"{path} must be a whole result, got: {reason}; run this case again"
+        msg = f"{path} must be a whole result, got: {error}; run this case again"
         raise InputError(msg) from error
+    problems = case_problems(record)
+    if problems:
+        more = f" and {len(problems) - 1} more" if len(problems) > 1 else ""
+        msg = f"{path} must be a whole result, got: {problems[0]}{more}; run this case again"
+        raise InputError(msg)
     if needs not in record["outputs"]:
         found = ", ".join(record["outputs"]) or "none"
         msg = f"{path} must hold outputs.{needs}, got {found}; {hint}"

@@ -1,21 +1,30 @@
 """The model card: a JSON file beside the tensors that says what they are.
 
-Its keys:
+Required are
 
 - `name`, `bundle`: what these weights are called and which bundle they belong to.
-- `anatomy`: what a scan must show, one of `transforms.body_part.ANATOMIES`; `any` where not given.
 - `network`: `class` (name) and `arguments` (keyword arguments of that class).
 - `preprocessing`: `axcodes`, `spacing_mm`, `size`, `hu_window`, `output_range`, `grid`.
+- `clinical_use`: false.
+
+All else is a section. A bundle may have sections of its own (landmarks, readers, a tokenizer's
+settings, ...): training keeps whatever is not of the old weights, see `kept_by_training`. Known are
+
+- `anatomy`: what a scan must show, one of `transforms.body_part.ANATOMIES`; `any` where not given.
 - `labels` in channel order; `thresholds`: label to probability; positive means `>=`. A segmenter's
   `numbers`: what stands for each label in a label volume; the channel's own where not given.
 - `presets`: name to how a network is run: `spacing_mm`, `overlap`, what is cropped, ...
 - `num_features`: of an encoder, how many numbers embed a scan.
-- `tensors`, `sha256`: file beside the card and its hash. Absent in a card that only describes
+- `tensors`: the file beside the card that holds the weights. Absent in a card that only describes
   an architecture, such as `published.json` before its weights are fetched.
+- `files`: every file of these weights, by its path below the card's folder, and its sha256. What
+  there is beside the tensors (a tokenizer, more tensors, ...) lies in a folder of its own,
+  `model/vocab.json` of the card `model.json`, and is asked for by its name there, `vocab.json`.
+- `sha256`: of the tensors, in older cards without `files`; of a network that has no file.
 - `training`, `score`: what it was trained on and what it reaches there. `training.initial_weights`:
   what it started from, and which heads began anew.
 - `origin`: of installed weights, the file they came from and what was done to make it fit.
-- `source`, `licence`, `synthetic`, `clinical_use`.
+- `source`, `licence`, `synthetic`.
 """
 
 from __future__ import annotations
@@ -24,14 +33,24 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
+
+from typing_extensions import TypedDict
 
 from ..errors import InputError
+from ..typed_json import Rule
 from ..vocabulary.totalsegmentator import BACKGROUND, STRUCTURES
-from .card_checks import card_problems
+from .card_content import MOST_NUMBERS, card_problems
 
-MOST_NUMBERS = 255  # a label volume is uint8
-REQUIRED_KEYS = ("name", "bundle", "network", "preprocessing", "labels", "clinical_use")
+SHOWN = 3  # problems that the one line of an error tells
+OF_THE_WEIGHTS = (
+    "name", "tensors", "files", "sha256", "training", "score", "origin", "source",
+    "licence", "synthetic", "clinical_use",
+)  # fmt: skip
+"""What a card says about its weights and not about the task: other weights have their own.
+
+Thresholds stay: a head may be trained no more. Whoever chooses new ones puts them in their place.
+"""
 
 
 class WeightsRecord(TypedDict):
@@ -41,11 +60,17 @@ class WeightsRecord(TypedDict):
     sha256: str
     source: str
     synthetic: bool
-    clinical_use: Literal[False]
+    clinical_use: Annotated[Literal[False], Rule("false")]
 
 
 class Section(dict[str, Any]):
-    """A part of a card: asked for what it does not hold, it says which card and which part."""
+    """A card or a part of it: asked for what it does not hold, it says which card and which part.
+
+    Args:
+        content: What it holds.
+        name: Of the part; empty for the whole card.
+        path: Of the card.
+    """
 
     def __init__(self, content: Mapping[str, Any], *, name: str, path: Path) -> None:
         super().__init__(content)
@@ -53,7 +78,8 @@ class Section(dict[str, Any]):
         self.path = path
 
     def __missing__(self, key: str) -> Any:
-        msg = f"card must hold {self.name}.{key}, got {self.path} without it; add it"
+        where = f"{self.name}.{key}" if self.name else key
+        msg = f"card must hold {where}, got {self.path} without it; add it"
         raise InputError(msg)
 
 
@@ -79,6 +105,15 @@ class Card:
         """What a scan must show, see `transforms.body_part`."""
         return str(self.content.get("anatomy", "any"))
 
+    def section(self, name: str) -> Any:
+        """One of the card's parts, as it stands there.
+
+        Raises:
+            InputError: If the card has none of that name.
+        """
+        found = Section(self.content, name="", path=self.path)[name]
+        return Section(found, name=name, path=self.path) if isinstance(found, Mapping) else found
+
     @property
     def architecture(self) -> Mapping[str, Any]:
         """Keyword arguments of the network's class."""
@@ -92,8 +127,12 @@ class Card:
 
     @property
     def labels(self) -> list[str]:
-        """Class names in channel order."""
-        return list(self.content["labels"])
+        """Class names in channel order.
+
+        Raises:
+            InputError: If the card has none.
+        """
+        return list(self.section("labels"))
 
     @property
     def thresholds(self) -> dict[str, float]:
@@ -113,7 +152,7 @@ class Card:
         Raises:
             InputError: If the card does not say.
         """
-        return int(Section(self.content, name="card", path=self.path)["num_features"])
+        return int(self.section("num_features"))
 
     def preset(self, name: str) -> Mapping[str, Any]:
         """One of the ways to run the network that the card offers.
@@ -142,7 +181,15 @@ class Card:
     @property
     def sha256(self) -> str | None:
         """Hash of the tensors' file as the card gives it."""
-        return self.content.get("sha256")
+        listed: Mapping[str, str] = self.content.get("files", {})
+        return listed.get(str(self.content.get("tensors"))) or self.content.get("sha256")
+
+    @property
+    def files_beside(self) -> dict[str, str]:
+        """What belongs to the weights beside their tensors: path below the folder to sha256."""
+        tensors = self.content.get("tensors")
+        listed: Mapping[str, str] = self.content.get("files", {})
+        return {path: digest for path, digest in listed.items() if path != tensors}
 
     def provenance(self) -> WeightsRecord:
         """What a result file repeats about the weights that made it."""
@@ -153,6 +200,15 @@ class Card:
             "synthetic": self.is_synthetic,
             "clinical_use": False,
         }
+
+
+def kept_by_training(card: Card) -> dict[str, Any]:
+    """What a card says of the task and not of its weights: every other section, unknown ones too.
+
+    The card of trained weights begins with it. Files beside the tensors, such as a tokenizer, are
+    handed to `save_weights` by `files_of`, which writes them beside the new ones.
+    """
+    return {key: value for key, value in card.content.items() if key not in OF_THE_WEIGHTS}
 
 
 def card_for_labels(
@@ -168,7 +224,7 @@ def card_for_labels(
         numbers: What stands for each label in the training data's own volumes, where that is to be
             kept: 0 is the background's, and 255 the highest that a label volume can hold.
     """
-    if not labels or list(labels) == card.labels:
+    if not labels or list(labels) == card.content.get("labels"):
         return card
     content = {k: v for k, v in card.content.items() if k not in ("numbers", "thresholds")}
     content["labels"] = list(labels)
@@ -188,8 +244,8 @@ def read_card(path: str | Path) -> Card:
     """Read and check a card.
 
     Raises:
-        InputError: If the file is missing, is no JSON, lacks a required key or has one of a wrong
-            type (see `card_problems`).
+        InputError: If the file is missing, is no JSON, lacks a required key, has one of a wrong
+            type or keys that do not agree (see `card_problems`).
     """
     path = Path(path)
     try:
@@ -207,22 +263,9 @@ def read_card(path: str | Path) -> Card:
     if not isinstance(content, dict):
         msg = f"card must be a JSON object, got {path} with a {type(content).__name__}; mend it"
         raise InputError(msg)
-    missing = [key for key in REQUIRED_KEYS if key not in content]
-    missing += [f"network.{key}" for key in ("class", "arguments") if _lacks(content, key)]
-    if missing:
-        msg = (
-            f"card must hold {', '.join(REQUIRED_KEYS)}, "
-            f"got {path} without {', '.join(missing)}; add them"
-        )
-        raise InputError(msg)
     wrong = card_problems(content)
     if wrong:
-        more = f"; and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        msg = f"card {path}: {'; '.join(wrong[:3])}{more}; mend it"
+        more = f"; and {len(wrong) - SHOWN} more" if len(wrong) > SHOWN else ""
+        msg = f"card {path}: {'; '.join(wrong[:SHOWN])}{more}; mend it"
         raise InputError(msg)
     return Card(path=path, content=content)
-
-
-def _lacks(content: Mapping[str, Any], key: str) -> bool:
-    network = content.get("network")
-    return isinstance(network, dict) and key not in network

@@ -6,15 +6,13 @@ People save networks out of wrappers: DistributedDataParallel (`module.`), `torc
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -23,6 +21,7 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..parallel import is_first_process
 from .checkpoint import shortened
+from .key_map import KeyMap, are_equal, rename_keys, renamed_key, unequal_aliases
 
 logger = logging.getLogger("common.weights")
 
@@ -30,8 +29,6 @@ WRAPPERS = ("module", "model", "_orig_mod", "network", "net", "backbone")
 _LEADING = re.compile(rf"(?:(?:{'|'.join(WRAPPERS)})\.)*")
 _INSIDE = r"(?<=\.)(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\."
 _LISTED = 2  # keys of each kind that an error names: it stays within ten lines
-
-KeyMap = Sequence[Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -84,12 +81,12 @@ def unwrap(
 
     def fitting(prefix: str) -> tuple[int, int]:
         inner = (key[len(prefix) :] for key in state if key.startswith(prefix))
-        return sum(_renamed(key, renaming) in names for key in inner), -len(prefix)
+        return sum(renamed_key(key, renaming)[0] in names for key in inner), -len(prefix)
 
     prefix = max(_prefixes(state), key=fitting)
     inner = {key[len(prefix) :]: value for key, value in state.items() if key.startswith(prefix)}
     left_out = [key for key in state if not key.startswith(prefix)]
-    left_out += [key for key in inner if not _renamed(key, renaming)]
+    left_out += [key for key in inner if not renamed_key(key, renaming)[0]]
     counted = dict(Counter(key.split(".")[0] for key in left_out))
     return Unwrapped(rename_keys(inner, renaming), prefix, counted)
 
@@ -105,7 +102,8 @@ def load_state(
 
     Args:
         network: Gets the numbers; stays as it is if anything is wrong.
-        state: Under the network's keys, or those of a wrapper around it.
+        state: Under the network's keys, or those of a wrapper around it. Of a tensor that the
+            network holds under several keys (tied weights) any one will do.
         key_map: From foreign keys to the network's, see `rename_keys`.
         source: The file that they come from, as errors call it. Of a file a layer of zeros is
             refused too: no training leaves one.
@@ -115,10 +113,12 @@ def load_state(
 
     Raises:
         InputError: If a key is missing, unexpected or has another shape (counted, the first named);
-            if a tensor is not finite, all 0, a negative variance or of another kind of number.
+            if the keys of one tensor hold others; if a tensor is not finite, all 0, a negative
+            variance or of another kind of number.
     """
     wanted = network.state_dict()
     found = unwrap(state, wanted, key_map=key_map)
+    found = replace(found, state=_with_ties(found.state, tied_keys(network)))
     misfit = _misfit(wanted, found)
     if misfit:
         msg = f"{source or 'checkpoint'} does not fit {type(network).__name__}: {misfit}"
@@ -180,41 +180,6 @@ def _range(tensor: Tensor) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def rename_keys(state: Mapping[str, Tensor], key_map: KeyMap) -> dict[str, Tensor]:
-    """Bring a foreign checkpoint's keys into our layout.
-
-    Args:
-        state: Foreign key to tensor.
-        key_map: Pairs of regular expression and replacement, applied in order to every key. A key
-            that becomes empty is dropped: the only way to leave part of a checkpoint out.
-
-    Raises:
-        InputError: If two keys become the same.
-    """
-    renamed: dict[str, Tensor] = {}
-    for foreign, tensor in state.items():
-        key = _renamed(foreign, key_map)
-        if key in renamed:
-            msg = f"key map must keep keys apart, got {key} twice (from {foreign}); mend the map"
-            raise InputError(msg)
-        if key:
-            renamed[key] = tensor
-    return renamed
-
-
-def read_key_map(path: str | Path, layout: str) -> list[list[str]]:
-    """Read one layout's key map from a bundle's `models/key_map.json`.
-
-    Raises:
-        InputError: If the layout is not in the file.
-    """
-    layouts: dict[str, list[list[str]]] = json.loads(Path(path).read_text(encoding="utf-8"))
-    if layout not in layouts:
-        msg = f"layout must be one of {', '.join(layouts)}, got {layout}; see {path}"
-        raise InputError(msg)
-    return layouts[layout]
-
-
 def _prefixes(state: Mapping[str, Tensor]) -> list[str]:
     """The empty one, every run of wrappers' names that a key begins with, what all begin with."""
     runs = {match[0] for match in map(_LEADING.match, state) if match}
@@ -227,10 +192,34 @@ def _prefixes(state: Mapping[str, Tensor]) -> list[str]:
     return sorted(found)
 
 
-def _renamed(key: str, key_map: KeyMap) -> str:
-    for pattern, replacement in key_map:
-        key = re.sub(pattern, replacement, key)
-    return key
+def tied_keys(network: nn.Module) -> dict[str, str]:
+    """Of a network that holds one tensor under several keys: each further key to the first."""
+    first: dict[int, str] = {}
+    tensors = network.state_dict(keep_vars=True).items()
+    pairs = [(key, first.setdefault(id(tensor), key)) for key, tensor in tensors]
+    return {key: known for key, known in pairs if key != known}
+
+
+def _with_ties(state: Mapping[str, Tensor], tied: Mapping[str, str]) -> dict[str, Tensor]:
+    """A state under all names of its tied tensors, of which it may have any one.
+
+    Raises:
+        InputError: If it has several that are not equal.
+    """
+    whole = dict(state)
+    groups: dict[str, list[str]] = {}
+    for key, first in tied.items():
+        groups.setdefault(first, [first]).append(key)
+    unequal = []
+    for keys in groups.values():
+        there = [key for key in keys if key in state]
+        unequal += [
+            f"{there[0]} and {k}" for k in there[1:] if not are_equal(state[there[0]], state[k])
+        ]
+        whole |= {key: state[there[0]] for key in keys if there and key not in state}
+    if unequal:
+        raise unequal_aliases(unequal)
+    return whole
 
 
 def _misfit(wanted: Mapping[str, Tensor], found: Unwrapped) -> str:

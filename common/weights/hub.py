@@ -1,4 +1,4 @@
-"""One file of a repository on the Hugging Face hub, whole and checked.
+"""Files of a repository on the Hugging Face hub, whole and checked.
 
 `huggingface_hub` does the work: it resumes what was cut off, shows progress, keeps a cache, sends
 the token of `hf auth login` or `HF_TOKEN`, and stays off the network where `HF_HUB_OFFLINE=1`.
@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import fnmatch
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import InputError
@@ -19,40 +20,59 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 
 
 def fetch_file(repository: str, pattern: str, *, revision: str = "main", sha256: str = "") -> Path:
-    """Download a file, or find it in the cache.
+    """Download a file, or find it in the cache; see `fetch_files`."""
+    return fetch_files(repository, {pattern: sha256}, revision=revision)[pattern]
+
+
+def fetch_files(
+    repository: str, wanted: Mapping[str, str], *, revision: str = "main"
+) -> dict[str, Path]:
+    """Download files of one commit, or find them in the cache.
 
     Args:
         repository: `<owner>/<name>`.
-        pattern: The file's name, or a pattern that fits exactly one file, such as `*.pth`.
+        wanted: A file's name, or a pattern that fits exactly one file, such as `*.pth`; and what
+            the file must hash to. If empty, the hub's own hash of large files is taken.
         revision: Branch, tag or commit.
-        sha256: What the file must hash to. If empty, the hub's own hash of large files is taken.
 
     Returns:
-        The file in the cache.
+        Name or pattern to the file in the cache.
 
     Raises:
-        InputError: If the repository, revision or file is not there or not open to the user, the
-            hub cannot be reached, the disk is full, or the file is not the one that was meant.
+        InputError: If the repository, revision or a file is not there or not open to the user, the
+            hub cannot be reached, the disk is full, or a file is not the one that was meant.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HFValidationError
 
     try:
-        folder = Path(snapshot_download(repository, revision=revision, allow_patterns=pattern))
+        fetched = snapshot_download(repository, revision=revision, allow_patterns=list(wanted))
     except HFValidationError as error:
         msg = f"repository must be <owner>/<name>, got {repository}; correct it"
         raise InputError(msg) from error
     except Exception as error:
-        raise InputError(_what_happened(error, repository, pattern, revision)) from error
-    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()]
-    fitting = fnmatch.filter(sorted(names), pattern)
-    if len(fitting) != 1:
-        got = ", ".join(fitting) or "none"
-        msg = f"{repository} must hold one file {pattern} at {revision}, got {got}; name it exactly"
-        raise InputError(msg)
-    path = folder / fitting[0]
-    _check(path, sha256)
-    return path
+        named = ", ".join(wanted)
+        raise InputError(_what_happened(error, repository, named, revision)) from error
+    folder = Path(fetched)
+    found = {}
+    for pattern, sha256 in wanted.items():
+        fitting = fitting_files(folder, pattern)
+        if len(fitting) != 1:
+            got = ", ".join(path.relative_to(folder).as_posix() for path in fitting) or "none"
+            msg = (
+                f"{repository} must hold one file {pattern} at {revision}, got {got}; "
+                "name it exactly"
+            )
+            raise InputError(msg)
+        found[pattern] = fitting[0]
+        _check(found[pattern], sha256)
+    return found
+
+
+def fitting_files(folder: Path, pattern: str) -> list[Path]:
+    """Files of a folder and those below it whose name there fits a pattern, by name."""
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    return [folder / name for name in fnmatch.filter(names, pattern)]
 
 
 def _check(path: Path, sha256: str) -> None:

@@ -8,9 +8,10 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 import safetensors.torch
@@ -21,12 +22,15 @@ from ..atomic import PARTIAL, replacing, write_json
 from ..errors import InputError
 from ..parallel import is_first_process
 from .card import Card, read_card
+from .card_content import name_of
 from .checkpoint import read_tensors
-from .fitting import load_state, read_key_map, rename_keys, unwrap
+from .fitting import load_state, unwrap
+from .key_map import read_key_map, rename_keys
 
 __all__ = [
-    "card_beside", "choose_card", "file_sha256", "load_state", "load_weights", "read_key_map",
-    "read_tensors", "rename_keys", "save_state", "save_weights", "tensors_of", "unwrap",
+    "card_beside", "choose_card", "file_of", "file_sha256", "files_of", "load_state",
+    "load_weights", "read_key_map", "read_tensors", "rename_keys", "save_state", "save_weights",
+    "tensors_of", "unwrap",
 ]  # fmt: skip
 
 logger = logging.getLogger("common.weights")
@@ -102,8 +106,9 @@ def load_weights(network: Network, *, card: Card) -> Network:
     """Load a card's tensors into a network, strictly, and set it to evaluation mode.
 
     Raises:
-        InputError: If the card has no tensors, the file's hash differs, any key or shape does not
-            fit (counted, the first named), or the numbers are none (see `load_state`).
+        InputError: If the card has no tensors, a file is missing or its hash differs, any key or
+            shape does not fit (counted, the first named), or the numbers are none (see
+            `load_state`).
     """
     wanted_class = card.content["network"]["class"]
     if type(network).__name__ != wanted_class:
@@ -113,6 +118,7 @@ def load_weights(network: Network, *, card: Card) -> Network:
         )
         raise InputError(msg)
     path = tensors_of(card)
+    files_of(card)
     load_state(network, read_tensors(path), source=f"checkpoint {path}")
     return network.eval()
 
@@ -131,62 +137,161 @@ def tensors_of(card: Card) -> Path:
             f"fetch, convert or train them, or {instead}"
         )
         raise InputError(msg)
-    if card.sha256 and file_sha256(path) != card.sha256:
+    if card.sha256:
+        _check_hash(path, card.sha256)
+    return path
+
+
+def files_of(card: Card) -> dict[str, Path]:
+    """What belongs to a card's weights beside their tensors, as the card describes it.
+
+    Returns:
+        Name, such as `vocab.json` or `tokenizer/vocab.json`, to file.
+
+    Raises:
+        InputError: If a file is not there or its hash differs.
+    """
+    found = {}
+    for listed, digest in card.files_beside.items():
+        path = card.path.parent / listed
+        if not path.is_file():
+            msg = (
+                f"card must come with its files, got {card.path} without {path}; "
+                "fetch or train the weights again"
+            )
+            raise InputError(msg)
+        _check_hash(path, digest)
+        found[name_of(listed)] = path
+    return found
+
+
+def file_of(card: Card, name: str) -> Path:
+    """One of the files that belong to a card's weights, checked as all of them.
+
+    Raises:
+        InputError: If the card lists none of that name, or a file is missing or another one.
+    """
+    found = files_of(card)
+    if name not in found:
+        known = ", ".join(found) or "none"
+        msg = f"card must list the file {name}, got {card.path} with {known}; fetch or train again"
+        raise InputError(msg)
+    return found[name]
+
+
+def _check_hash(path: Path, sha256: str) -> None:
+    if file_sha256(path) != sha256:
         msg = (
             f"weights must match the card's sha256, got another file at {path}; "
             "fetch or train it again"
         )
         raise InputError(msg)
-    return path
 
 
-def save_weights(network: nn.Module, content: Mapping[str, Any], path: Path) -> Card:
+def save_weights(
+    network: nn.Module,
+    content: Mapping[str, Any],
+    path: Path,
+    *,
+    files: Mapping[str, Path] = MappingProxyType({}),
+) -> Card:
     """Write a network's weights and their card, see `save_state`."""
-    return save_state(network.state_dict(), content, path)
+    return save_state(network.state_dict(), content, path, files=files)
 
 
-def save_state(state: Mapping[str, Tensor], content: Mapping[str, Any], path: Path) -> Card:
-    """Write tensors and card side by side.
+def save_state(
+    state: Mapping[str, Tensor],
+    content: Mapping[str, Any],
+    path: Path,
+    *,
+    files: Mapping[str, Path] = MappingProxyType({}),
+) -> Card:
+    """Write tensors, what belongs to them and their card side by side.
 
-    Whenever this is cut off, and whoever else writes there, the card stands beside the tensors that
-    it describes: new tensors first get a name of their own, which the card gives until they have
+    Whenever this is cut off, and whoever else writes there, the card stands beside the files that
+    it describes: new ones first get a name of their own, which the card gives until they have
     taken the old ones' place.
 
     Args:
         state: A network's state dict.
-        content: The card without `tensors` and `sha256`.
+        content: The card; its `tensors`, `files` and `sha256` are replaced.
         path: The card's path, `.json`. Tensors go to `.safetensors` beside a card named `demo`
             and to `.pt`, which MONAI's own tools read, beside any other.
+        files: What else belongs to the weights, as `files_of` gives it: name to a file to copy.
+            They go to a folder beside the card that has its name.
 
     Raises:
         InputError: If the place cannot be written; what stood there stays.
     """
-    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
     tensors = path.with_suffix(".safetensors" if path.stem == "demo" else ".pt")
-    archive = io.BytesIO()  # a file's own name would stand in it, and change its hash
-    if tensors.suffix == ".safetensors":
-        archive.write(safetensors.torch.save(plain))
-    else:
-        torch.save(plain, archive)
-    digest = hashlib.sha256(archive.getbuffer()).hexdigest()
-    staged = tensors.with_stem(f"{tensors.stem}-{digest[:12]}")
-    full = {**content, "tensors": tensors.name, "sha256": digest}
+    archive = _archive(state, tensors.suffix)
+    digest = hashlib.sha256(archive).hexdigest()
+    beside = {name: file_sha256(source) for name, source in files.items()}
+    mark = hashlib.sha256(json.dumps([digest, beside]).encode()).hexdigest()[:12]
+    staged = path.with_stem(f"{path.stem}-{mark}")
+    bare = {k: v for k, v in content.items() if k not in ("tensors", "files", "sha256")}
+
+    def card_of(stem: str) -> dict[str, Any]:
+        name = f"{stem}{tensors.suffix}"
+        below = {f"{stem}/{file}": beside[file] for file in beside}
+        return {**bare, "tensors": name, "files": {name: digest, **below}}
+
     with _alone(path.parent):
-        for left in path.parent.glob(f"{PARTIAL}*-{tensors.stem}*{tensors.suffix}"):
-            left.unlink(missing_ok=True)  # of a process that was killed
-        with replacing(staged) as partial:
-            partial.write_bytes(archive.getbuffer())
+        before = _listed(path)
+        _sweep(path.parent.glob(f"{PARTIAL}*-{path.stem}*{tensors.suffix}"))  # of a killed process
+        _sweep(path.with_suffix("").rglob(f"{PARTIAL}*"))
         try:
-            write_json(path, {**full, "tensors": staged.name})
+            with replacing(staged.with_suffix(tensors.suffix)) as partial:
+                partial.write_bytes(archive)
+            for name, source in files.items():
+                with replacing(staged.with_suffix("") / name) as partial:
+                    shutil.copyfile(source, partial)
+            write_json(path, card_of(staged.stem))
         except BaseException:
-            staged.unlink(missing_ok=True)
+            _sweep([staged.with_suffix(tensors.suffix), staged.with_suffix("")])
             raise
-        with replacing(tensors) as partial:
-            _link(staged, partial)
-        write_json(path, full)
-        for left in tensors.parent.glob(f"{tensors.stem}-{'[0-9a-f]' * 12}{tensors.suffix}"):
+        moves = {staged.with_suffix(tensors.suffix): tensors}
+        moves |= {staged.with_suffix("") / name: path.with_suffix("") / name for name in beside}
+        for source, target in moves.items():
+            with replacing(target) as partial:
+                _link(source, partial)
+        write_json(path, card_of(path.stem))
+        _sweep(path.parent.glob(f"{path.stem}-{'[0-9a-f]' * 12}"))
+        _sweep(path.parent.glob(f"{path.stem}-{'[0-9a-f]' * 12}{tensors.suffix}"))
+        _sweep(path.parent / old for old in before - card_of(path.stem)["files"].keys())
+    return Card(path=path, content=card_of(path.stem))
+
+
+def _archive(state: Mapping[str, Tensor], suffix: str) -> bytes:
+    """Tensors as the bytes of a file: a file's own name would stand in it, and change its hash."""
+    plain = {key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}
+    if suffix == ".safetensors":
+        memory: set[int] = set()
+        for key, tensor in plain.items():  # tied ones each for itself, as safetensors wants them
+            place = tensor.untyped_storage().data_ptr()
+            plain[key] = tensor.clone() if place in memory else tensor
+            memory.add(place)
+        return safetensors.torch.save(plain)
+    archive = io.BytesIO()
+    torch.save(plain, archive)
+    return archive.getvalue()
+
+
+def _listed(path: Path) -> set[str]:
+    """What an earlier card lists in its own folder; nothing where none can be read."""
+    try:
+        listed = read_card(path).files_beside
+    except InputError:
+        return set()
+    return {file for file in listed if file.startswith(f"{path.stem}/")}
+
+
+def _sweep(leftovers: Iterable[Path]) -> None:
+    for left in leftovers:
+        if left.is_dir():
+            shutil.rmtree(left)
+        else:
             left.unlink(missing_ok=True)
-    return Card(path=path, content=full)
 
 
 def _link(source: Path, target: Path) -> None:

@@ -1,19 +1,18 @@
-"""Published weights of a bundle: where they live, and how they become this bundle's own.
+"""Published weights of a bundle: fetched, and made this bundle's own.
 
-`large_files.yml` says where; the keys are renamed by `models/key_map.json`; the card is
-`models/published.json`. What comes out is `models/model.pt` and `models/model.json`, which
-`--weights auto` prefers.
+`large_files.yml` says where they live; the keys are renamed by `models/key_map.json`; the card is
+`models/published.json`, or the one that their source names. What comes out is `models/model.pt` and
+`models/model.json`, which `--weights auto` prefers, with further files in `models/model`.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
 from monai.bundle import ConfigParser
 from torch import Tensor, nn
@@ -21,114 +20,87 @@ from torch import Tensor, nn
 from ..errors import InputError
 from ..weights.decision import ordered_thresholds
 from .card import Card, read_card
-from .hub import fetch_file
+from .fitting import tied_keys
+from .hub import fetch_files, fitting_files
 from .loading import file_sha256, load_state, read_key_map, read_tensors, save_weights, unwrap
+from .sources import PublishedFile, Source, read_source
 
 logger = logging.getLogger("common.weights")
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where a checkpoint is published, as `large_files.yml` has it.
+class Found:
+    """A source's files on this machine.
 
     Attributes:
-        path: Where it goes, below the bundle.
-        url: The repository's page on the hub.
-        file: Name of the checkpoint there, or a pattern that fits it alone.
-        layout: Which of the key map's layouts it has.
-        revision: Branch, tag or commit.
-        part: The submodule that the checkpoint fills; empty where it is the whole network. A part
-            is no weights to run: training starts from it.
-        thresholds: Name or pattern of a JSON with a threshold per label; empty if there is none.
-        hash_type: `sha256`.
-        hash_val: Of the checkpoint; `unpublished` if the publisher names none. MONAI's
-            `download_large_files` then refuses whatever it gets, such as a web page.
+        checkpoint: State dict in the published layout.
+        thresholds: JSON of label to probability, bare or under `thresholds`.
+        files: What else belongs to the weights, by its name beside them.
     """
 
-    path: str
-    url: str
-    file: str
-    layout: str
-    revision: str = "main"
-    part: str = ""
-    thresholds: str = ""
-    hash_type: str = "sha256"
-    hash_val: str = "unpublished"
-
-    @property
-    def sha256(self) -> str:
-        """Of the checkpoint; empty if it is not known."""
-        return "" if self.hash_val == "unpublished" else self.hash_val
-
-    @property
-    def repository(self) -> str:
-        """`<owner>/<name>` on the hub."""
-        return urlparse(self.url).path.strip("/")
+    checkpoint: Path
+    thresholds: Path | None = None
+    files: Mapping[str, Path] = field(default_factory=dict)
 
 
-def read_source(bundle_root: str | Path) -> Source:
-    """Where a bundle's published weights live.
+def fetch_weights(bundle_root: str | Path, *, source: str = "") -> Card:
+    """Download a bundle's published weights and install them: all of their files or none.
+
+    Args:
+        bundle_root: Folder with `configs` and `models`.
+        source: Name of one of the sources in `large_files.yml`; the first if empty.
 
     Raises:
-        InputError: If the bundle names no source.
-    """
-    path = Path(bundle_root) / "large_files.yml"
-    if not path.is_file():
-        msg = f"bundle must name where its weights are published, got no {path}; see bundles/"
-        raise InputError(msg)
-    (entry,) = ConfigParser.load_config_file(path)["large_files"]
-    return Source(**entry)
-
-
-def fetch_weights(bundle_root: str | Path) -> Card:
-    """Download a bundle's published weights and install them.
-
-    Raises:
-        InputError: If they cannot be had (see `fetch_file`), are not those that were installed
+        InputError: If they cannot be had (see `fetch_files`), are not those that were installed
             before, or do not fit (see `install_weights`).
     """
-    source = read_source(bundle_root)
-    _check_whole(source)
-    checkpoint = fetch_file(
-        source.repository, source.file, revision=source.revision, sha256=source.sha256
+    chosen = read_source(bundle_root, source)
+    _check_whole(chosen)
+    if not chosen.url:
+        msg = (
+            f"{Path(bundle_root).name} must have published weights to fetch, got none: nobody has "
+            "published any; train them with train.json, or install yours with --from"
+        )
+        raise InputError(msg)
+    further, thresholds = chosen.further_files, chosen.thresholds_file
+    wanted = [chosen.checkpoint, *([thresholds] if thresholds else []), *further.values()]
+    on_disk = _fetch(wanted)
+    found = Found(
+        checkpoint=on_disk[chosen.checkpoint],
+        thresholds=on_disk[thresholds] if thresholds else None,
+        files={name: on_disk[file] for name, file in further.items()},
     )
-    digest = file_sha256(checkpoint)
-    installed = Path(bundle_root) / "models" / "model.json"
-    if installed.is_file():
-        before = read_card(installed).content.get("origin", {})
-        known = before.get("sha256")
-        if before.get("url") == source.url and known != digest:
-            msg = (
-                f"{source.repository} must still have the weights of sha256 {known}, "
-                f"got {digest}; if the publisher has replaced them, delete {installed} first"
-            )
-            raise InputError(msg)
-    thresholds = None
-    if source.thresholds:
-        thresholds = fetch_file(source.repository, source.thresholds, revision=source.revision)
-    origin = {"url": source.url, "revision": source.revision, "file": checkpoint.name}
-    return install_weights(
-        bundle_root, checkpoint, thresholds=thresholds, origin={**origin, "sha256": digest}
-    )
+    origin: dict[str, Any] = {
+        "source": chosen.name,
+        **_where(chosen.checkpoint, found.checkpoint),
+        "sha256": file_sha256(found.checkpoint),
+    }
+    if further:
+        origin["files"] = {name: _where(file, on_disk[file]) for name, file in further.items()}
+    _check_same(Path(bundle_root) / "models" / "model.json", chosen, found, origin)
+    return _install(Path(bundle_root), chosen, found, origin)
 
 
 def install_weights(
     bundle_root: str | Path,
     checkpoint: Path,
     *,
+    source: str = "",
     thresholds: Path | None = None,
-    origin: Mapping[str, Any] | None = None,
 ) -> Card:
-    """Make a published checkpoint the bundle's own weights.
+    """Make a checkpoint that is at hand the bundle's own weights.
 
     Args:
         bundle_root: Folder with `configs` and `models`.
         checkpoint: State dict in the published layout, `.pt`, `.pth` or `.safetensors`, with the
-            prefix of any wrapper. Where the bundle's network is part of another (an encoder in a
-            segmenter), that one's checkpoint too: the card then says so, and no more what the
-            published weights were trained on.
-        thresholds: JSON of label to probability, bare or under `thresholds`; 0.5 if not given.
-        origin: What the card says about where the file came from.
+            prefix of any wrapper; or a folder that holds it under its published name. What else
+            belongs to the weights lies beside it, under its published name too. Where the bundle's
+            network is part of another (an encoder in a segmenter), that one's checkpoint will do:
+            the card then says so, and no more what the published weights were trained on.
+        source: Name of one of the sources in `large_files.yml`, whose layout and card are taken;
+            the first if empty.
+        thresholds: JSON of label to probability, bare or under `thresholds`. If not given, that of
+            the folder, or 0.5 for every label.
 
     Returns:
         The card, `models/model.json`.
@@ -138,32 +110,104 @@ def install_weights(
             `load_state`), or the thresholds are not those of the card's labels.
     """
     root = Path(bundle_root)
-    models = root / "models"
-    source = read_source(root)
-    _check_whole(source)
+    chosen = read_source(root, source)
+    _check_whole(chosen)
+    found = _at_hand(chosen, checkpoint, thresholds)
+    origin: dict[str, Any] = {
+        "file": found.checkpoint.name,
+        "sha256": file_sha256(found.checkpoint),
+    }
+    return _install(root, chosen, found, origin)
+
+
+def _fetch(wanted: Collection[PublishedFile]) -> dict[PublishedFile, Path]:
+    """Files of several repositories, each at one commit."""
+    found: dict[PublishedFile, Path] = {}
+    for place in dict.fromkeys((file.repository, file.revision) for file in wanted):
+        here = [file for file in wanted if (file.repository, file.revision) == place]
+        hashes = {file.file: file.sha256 for file in here}
+        paths = fetch_files(place[0], hashes, revision=place[1])
+        found |= {file: paths[file.file] for file in here}
+    return found
+
+
+def _at_hand(source: Source, given: Path, thresholds: Path | None) -> Found:
+    """A source's files in a folder, or beside a checkpoint."""
+    folder = given if given.is_dir() else given.parent
+    checkpoint = given
+    if given.is_dir():
+        fitting = fitting_files(given, source.file)
+        if len(fitting) != 1:
+            got = f"{len(fitting)} files {source.file}" if fitting else f"no file {source.file}"
+            msg = (
+                f"checkpoint must be a file, got the folder {given} with {got}; name the file in it"
+            )
+            raise InputError(msg)
+        checkpoint = fitting[0]
+        if thresholds is None and source.thresholds:
+            thresholds = next(iter(fitting_files(given, source.thresholds)), None)
     if not checkpoint.is_file():
-        is_folder = checkpoint.is_dir()
-        got, advice = (
-            ("the folder ", "name the file in it") if is_folder else ("", "check the path")
-        )
-        msg = f"checkpoint must be a file, got {got}{checkpoint}; {advice}"
+        msg = f"checkpoint must be a file, got {given}; check the path"
         raise InputError(msg)
+    files = {}
+    for name, file in source.further_files.items():
+        fitting = fitting_files(folder, file.file)
+        if len(fitting) != 1:
+            got = "several" if fitting else "none"
+            msg = f"{checkpoint.name} must come with one {file.file}, got {got} in {folder}; add it"
+            raise InputError(msg)
+        if file.sha256 and file_sha256(fitting[0]) != file.sha256:
+            msg = f"{fitting[0]} must have sha256 {file.sha256}, got another; fetch it again"
+            raise InputError(msg)
+        files[name] = fitting[0]
+    return Found(checkpoint, thresholds, files)
+
+
+def _where(file: PublishedFile, path: Path) -> dict[str, str]:
+    return {"url": file.url, "revision": file.revision, "file": path.name}
+
+
+def _check_same(installed: Path, source: Source, found: Found, origin: Mapping[str, Any]) -> None:
+    """Refuse what was replaced under a name that was installed before."""
+    if not installed.is_file():
+        return
+    card = read_card(installed)
+    before = card.content.get("origin", {})
+    if (before.get("url"), before.get("source", source.name)) != (source.url, source.name):
+        return
+    known = {source.file: (before.get("sha256"), origin["sha256"])}
+    for name, path in found.files.items():
+        listed = card.files_beside.get(f"{installed.stem}/{name}")
+        if listed:
+            known[name] = (listed, file_sha256(path))
+    for name, (old, new) in known.items():
+        if old != new:
+            msg = (
+                f"{source.repository} must still have the weights of sha256 {old}, got {new} "
+                f"({name}); if the publisher has replaced them, delete {installed} first"
+            )
+            raise InputError(msg)
+
+
+def _install(root: Path, source: Source, found: Found, origin: Mapping[str, Any]) -> Card:
+    models = root / "models"
     config = ConfigParser(ConfigParser.load_config_file(root / "configs" / "inference.json"))
-    config["weights"] = str(models / "published.json")
+    config["weights"] = str(models / source.card)
     config["bundle_root"] = str(root)
     card, network = (config.get_parsed_content(key) for key in ("card", "network_def"))
-    state = read_tensors(checkpoint)
+    state = read_tensors(found.checkpoint)
     layout = _layout(state, network, models / "key_map.json", published=source.layout)
     key_map = read_key_map(models / "key_map.json", layout)
-    notes = load_state(network, state, key_map=key_map, source=f"checkpoint {checkpoint}")
+    notes = load_state(network, state, key_map=key_map, source=f"checkpoint {found.checkpoint}")
     content = dict(card.content)
     if layout != source.layout:
-        content = _of_another_network(content, checkpoint)
-    if thresholds is not None:
-        content["thresholds"] = _thresholds(thresholds, card.labels)
-    origin = origin or {"file": checkpoint.name, "sha256": file_sha256(checkpoint)}
+        content = _of_another_network(content, found.checkpoint)
+    if found.thresholds is not None:
+        content["thresholds"] = _thresholds(found.thresholds, card.labels)
+    elif source.thresholds:
+        logger.warning("No thresholds were given: every label counts as positive from 0.5.")
     content["origin"] = {**origin, **notes}
-    return save_weights(network, content, models / "model.json")
+    return save_weights(network, content, models / "model.json", files=found.files)
 
 
 def _layout(
@@ -171,10 +215,11 @@ def _layout(
 ) -> str:
     """The published layout, or another one of the key map where a checkpoint fits that alone."""
     wanted = network.state_dict().keys()
+    tied = tied_keys(network)
     layouts: list[str] = [published, *json.loads(key_map.read_text(encoding="utf-8"))]
     for layout in layouts:
         found = unwrap(state, wanted, key_map=read_key_map(key_map, layout))
-        if found.state.keys() == wanted:
+        if {tied.get(key, key) for key in found.state} == wanted - tied.keys():
             return layout
     return published
 

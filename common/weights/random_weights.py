@@ -16,12 +16,11 @@ from torch import nn
 
 from ..errors import InputError
 from ..parallel import is_first_process
-from .card import Card
+from .card import Card, kept_by_training
 
 logger = logging.getLogger("common.weights")
 
 Network = TypeVar("Network", bound=nn.Module)
-_OF_THE_WEIGHTS = ("tensors", "sha256", "score", "training")
 
 
 def random_weights(network: Network, *, seed: int) -> Network:
@@ -61,15 +60,16 @@ def random_card(card: Card, *, network: nn.Module, seed: int) -> Card:
             seed,
             card.name,
         )
-    kept = {key: value for key, value in card.content.items() if key not in _OF_THE_WEIGHTS}
     content = {
-        **kept,
+        **kept_by_training(card),
+        **({"files": beside} if (beside := card.files_beside) else {}),
         "name": f"RANDOM weights, seed {seed}, in place of {card.name}",
         "source": f"random, drawn from seed {seed}: trained on nothing",
         "training": {"data": "none"},
         "score": {},
         "sha256": state_sha256(network),
         "synthetic": True,
+        "clinical_use": False,
     }
     return Card(path=card.path, content=content)
 

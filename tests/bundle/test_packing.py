@@ -16,7 +16,9 @@ from monai.bundle import ConfigParser, download, push_to_hf_hub
 from common.bundle.catalog import list_bundles
 from common.bundle.packing import pack_bundle
 from common.errors import InputError
-from common.weights.loading import choose_card, load_weights, save_weights
+from common.networks.ct_scroll import ScrollClassifier
+from common.weights.card import read_card
+from common.weights.loading import choose_card, file_of, load_weights, save_weights
 
 
 def content(archive):
@@ -126,6 +128,50 @@ def test_installed_weights_can_be_packed(tiny_bundle, tmp_path, make_tiny_networ
     save_weights(make_tiny_network(seed=2), own, tiny_bundle / "models" / "model.json")
     files = content(pack_bundle(tiny_bundle, output_dir=tmp_path, weights="installed"))
     assert json.loads(files["ct_scroll/models/model.json"])["name"] == "own"
+
+
+@pytest.fixture
+def worded(tiny_bundle, tmp_path, make_tiny_network, tiny_content):
+    """A bundle whose demo and installed weights come with a vocabulary each."""
+    for name in ("demo", "model"):
+        (tmp_path / f"{name}.txt").write_text(name)
+        save_weights(
+            make_tiny_network(), {**tiny_content, "landmarks": ["C4"]},
+            tiny_bundle / "models" / f"{name}.json", files={"vocab.txt": tmp_path / f"{name}.txt"},
+        )  # fmt: skip
+    return tiny_bundle
+
+
+@pytest.mark.parametrize(
+    ("weights", "packed", "vocabularies"),
+    [
+        ("demo", {"model.json": "demo", "demo.json": "demo"}, 1),
+        ("installed", {"model.json": "model", "demo.json": "demo"}, 2),
+        ("none", {"demo.json": "demo"}, 1),
+    ],
+)
+def test_what_belongs_to_weights_is_packed_with_them(
+    worded, tmp_path, weights, packed, vocabularies
+):
+    archive = pack_bundle(worded, output_dir=tmp_path, weights=weights)
+    inside = content(archive)
+    assert len([name for name in inside if name.endswith("vocab.txt")]) == vocabularies
+    with zipfile.ZipFile(archive) as opened:
+        opened.extractall(tmp_path / "packed")
+    models = tmp_path / "packed" / "ct_scroll" / "models"
+    for name, vocabulary in packed.items():
+        card = read_card(models / name)
+        assert file_of(card, "vocab.txt").read_text() == vocabulary
+        assert card.section("landmarks") == ["C4"]
+    if weights != "none":
+        card = read_card(models / "model.json")
+        assert load_weights(ScrollClassifier(**card.architecture), card=card)
+
+
+def test_files_that_have_changed_are_not_packed(worded, tmp_path):
+    (worded / "models" / "demo" / "vocab.txt").write_text("other")
+    with pytest.raises(InputError, match=r"must match the card's sha256, got .*vocab\.txt"):
+        pack_bundle(worded, output_dir=tmp_path)
 
 
 def test_weights_that_are_not_there_are_an_error(tiny_bundle, tmp_path):

@@ -7,7 +7,7 @@ from ignite.engine import Engine, Events
 
 from common.handlers.best_classifier import BestClassifier
 from common.weights.card import read_card
-from common.weights.loading import load_weights
+from common.weights.loading import file_of, load_weights, save_weights
 
 TRUTH = torch.tensor([[float(case % 2)] * 18 for case in range(6)])
 
@@ -114,3 +114,16 @@ def test_only_the_first_process_writes(best, monkeypatch):
     validate(best, 0.7)
     assert not best.path.exists()
     assert best.best == 0.7
+
+
+def test_sections_that_nobody_knows_and_files_survive_training(best, tmp_path, make_tiny_network):
+    (tmp_path / "vocab.txt").write_text("a b")
+    content = {**best.card.content, "landmarks": {"C4": 0}, "origin": {"url": "of the old"}}
+    files = {"vocab.txt": tmp_path / "vocab.txt"}
+    best.card = save_weights(make_tiny_network(), content, tmp_path / "old.json", files=files)
+    validate(best, 0.7)
+    validate(best, 0.8)
+    card = read_card(best.path)
+    assert card.section("landmarks") == {"C4": 0}
+    assert file_of(card, "vocab.txt") == best.path.parent / "model" / "vocab.txt"
+    assert "origin" not in card.content

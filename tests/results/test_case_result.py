@@ -11,6 +11,7 @@ from common.errors import InputError
 from common.results.case_result import (
     fingerprint,
     is_finished,
+    read_case_result,
     write_case_result,
     write_failure,
 )
@@ -88,8 +89,41 @@ def test_every_missing_part_is_named_at_once(make_result: Callable[..., CaseResu
     result["weights"]["synthetic"] = "no"
     with pytest.raises(ValueError, match="keep its schema") as error:
         check_case_result(result)
-    assert "case.input.axcodes must be str, got nothing" in str(error.value)
-    assert "weights.synthetic must be bool, got str" in str(error.value)
+    assert "case.input.axcodes must be given, got nothing" in str(error.value)
+    assert 'weights.synthetic must be true or false, got "no"' in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "message"),
+    [
+        ("shape_voxels", [1, 2], r"case\.input\.shape_voxels must be three sizes, got \[1, 2\]"),
+        ("shape_voxels", [1.5, 2, 3], r"shape_voxels must be three sizes, got \[1\.5, 2, 3\]"),
+        ("spacing_mm", "1 1 1", r'case\.input\.spacing_mm must be three distances, got "1 1 1"'),
+        ("affine", [[1.0] * 4] * 3, r"case\.input\.affine must be four rows of four numbers"),
+    ],
+)
+def test_a_grid_that_is_none_is_named(
+    make_result: Callable[..., CaseResult], part: str, value: Any, message: str
+) -> None:
+    result: Any = make_result()
+    result["case"]["input"][part] = value
+    with pytest.raises(ValueError, match=message):
+        check_case_result(result)
+
+
+def test_reading_a_result_that_is_none_names_the_first_problem(
+    folder: Path, make_result: Callable[..., CaseResult]
+) -> None:
+    path = write_case_result(folder, make_result())
+    result = json.loads(path.read_text())
+    result["device"], result["files"] = 1, "figure.png"
+    path.write_text(json.dumps(result))
+    named = r"must be a whole result, got: device must be text, got 1 and 1 more; run this case"
+    with pytest.raises(InputError, match=named):
+        read_case_result(path, needs="probabilities", hint="")
+    path.write_text("{")
+    with pytest.raises(InputError, match=r"must be a whole result, got: .*; run this case again"):
+        read_case_result(path, needs="probabilities", hint="")
 
 
 def test_clinical_use_cannot_be_claimed(make_result: Callable[..., CaseResult]) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from common.errors import InputError
-from common.weights.fitting import WRAPPERS, load_state, read_key_map, rename_keys, unwrap
+from common.weights.fitting import WRAPPERS, load_state, unwrap
 
 
 def small():
@@ -174,18 +174,32 @@ def test_what_is_cast_is_said(kind, caplog):
     assert network["head"].weight.dtype == torch.float32
 
 
-def test_key_map_renames_in_order_and_drops_by_rename_to_nothing():
-    state = {"net.conv.weight": torch.ones(1), "net.fc.bias": torch.zeros(1)}
-    key_map = [[r"^net\.", ""], [r"^fc\..*", ""], [r"^conv\.", "encoder."]]
-    assert rename_keys(state, key_map).keys() == {"encoder.weight"}
+class Tied(nn.Module):
+    """A word table that is the output layer too, as in GPT-2."""
+
+    def __init__(self):
+        super().__init__()
+        self.wte = nn.Embedding(3, 2)
+        self.lm_head = nn.Linear(2, 3, bias=False)
+        self.lm_head.weight = self.wte.weight
 
 
-def test_key_map_must_keep_keys_apart():
-    with pytest.raises(InputError, match="must keep keys apart, got x twice"):
-        rename_keys({"a.x": torch.ones(1), "b.x": torch.ones(1)}, [[r"^[ab]\.", ""]])
+@pytest.mark.parametrize(
+    "saved", [["wte.weight"], ["lm_head.weight"], ["wte.weight", "lm_head.weight"]]
+)
+def test_of_tied_tensors_any_one_is_enough(saved):
+    network = Tied()
+    load_state(network, {key: torch.full((3, 2), 5.0) for key in saved})
+    assert torch.equal(network.wte.weight, torch.full((3, 2), 5.0))
+    assert network.lm_head.weight is network.wte.weight
 
 
-def test_unknown_layout_is_refused(tmp_path):
-    (tmp_path / "map.json").write_text('{"published": []}')
-    with pytest.raises(InputError, match="layout must be one of published, got imagenet"):
-        read_key_map(tmp_path / "map.json", "imagenet")
+def test_tied_tensors_that_differ_are_named():
+    state = {"wte.weight": torch.ones(3, 2), "lm_head.weight": torch.zeros(3, 2)}
+    with pytest.raises(InputError, match=r"other numbers in wte\.weight and lm_head\.weight; take"):
+        load_state(Tied(), state)
+
+
+def test_a_tied_tensor_that_is_missing_is_said():
+    with pytest.raises(InputError, match=r"missing wte\.weight \[3, 2\]"):
+        load_state(Tied(), {"other.weight": torch.ones(3, 2)})

@@ -13,7 +13,10 @@ from common.weights.card import read_card
 from common.weights.loading import (
     card_beside,
     choose_card,
+    file_of,
     file_sha256,
+    files_of,
+    load_state,
     load_weights,
     read_tensors,
     save_state,
@@ -77,7 +80,7 @@ def test_a_checkpoint_without_a_card_says_how_to_install_it(tmp_path):
 
 
 def test_a_card_without_a_hash_gets_that_of_its_tensors(tiny_card, rewrite):
-    rewrite(tiny_card, sha256=None)
+    rewrite(tiny_card, files=None)
     assert choose_card(str(tiny_card.path), bundle_root="nowhere").sha256 == tiny_card.sha256
 
 
@@ -121,6 +124,94 @@ def test_changed_tensors_are_refused(tiny_card, make_tiny_network):
         load_weights(make_tiny_network(), card=tiny_card)
 
 
+@pytest.fixture
+def with_files(tmp_path, make_tiny_network, tiny_content):
+    """A card, `weights/model.json`, of tensors, a tokenizer's two files and a table."""
+    sources = {"tokenizer/vocab.json": "{}", "tokenizer/merges.txt": "a b", "order.json": "[1]"}
+    for name, text in sources.items():
+        (tmp_path / "source" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "source" / name).write_text(text)
+    files = {name: tmp_path / "source" / name for name in sources}
+    path = tmp_path / "weights" / "model.json"
+    save_weights(make_tiny_network(), tiny_content, path, files=files)
+    return read_card(path)
+
+
+def test_files_are_saved_in_a_folder_of_the_cards_name_with_a_hash_each(with_files):
+    folder = with_files.path.parent
+    assert list(with_files.content["files"]) == [
+        "model.pt", "model/tokenizer/vocab.json", "model/tokenizer/merges.txt", "model/order.json"
+    ]  # fmt: skip
+    assert all(file_sha256(folder / k) == v for k, v in with_files.content["files"].items())
+    assert file_of(with_files, "tokenizer/merges.txt").read_text() == "a b"
+    assert file_of(with_files, "tokenizer/vocab.json").parent == folder / "model" / "tokenizer"
+    assert with_files.sha256 == file_sha256(with_files.tensors)
+
+
+def test_a_file_that_no_card_lists_is_refused(with_files):
+    with pytest.raises(
+        InputError, match=r"must list the file vocab\.json, got .* with tokenizer/voc"
+    ):
+        file_of(with_files, "vocab.json")
+
+
+def test_a_lost_file_keeps_the_weights_from_loading(with_files, make_tiny_network):
+    (with_files.path.parent / "model" / "order.json").unlink()
+    with pytest.raises(InputError, match=r"must come with its files, got .* without .*order\.json"):
+        load_weights(make_tiny_network(), card=with_files)
+
+
+def test_a_changed_file_keeps_the_weights_from_loading(with_files, make_tiny_network):
+    (with_files.path.parent / "model" / "order.json").write_text("[2]")
+    with pytest.raises(InputError, match=r"must match the card's sha256, got .*order\.json"):
+        load_weights(make_tiny_network(), card=with_files)
+
+
+def test_files_of_the_old_weights_go_with_them_and_others_stay(with_files, make_tiny_network):
+    own = with_files.path.parent / "model" / "notes.txt"
+    own.write_text("mine")
+    files = {"order.json": file_of(with_files, "order.json")}
+    card = save_weights(make_tiny_network(), with_files.content, with_files.path, files=files)
+    assert files_of(read_card(card.path)) == files
+    found = {p.name for p in card.path.parent.rglob("*") if p.is_file()}
+    assert found == {"model.json", "model.pt", "order.json", "notes.txt"}
+
+
+def test_a_demo_and_a_model_keep_their_files_apart(with_files, make_tiny_network, tmp_path):
+    (tmp_path / "order.json").write_text("[3]")
+    path, files = with_files.path.with_stem("demo"), {"order.json": tmp_path / "order.json"}
+    demo = save_weights(make_tiny_network(), with_files.content, path, files=files)
+    assert file_of(demo, "order.json").read_text() == "[3]"
+    assert file_of(with_files, "order.json").read_text() == "[1]"
+
+
+def test_a_card_written_by_hand_may_have_its_files_beside_it(with_files, rewrite):
+    folder = with_files.path.parent
+    (folder / "vocab.json").write_text("{}")
+    listed = {"model.pt": with_files.sha256, "vocab.json": file_sha256(folder / "vocab.json")}
+    card = read_card(rewrite(with_files, files=listed))
+    assert file_of(card, "vocab.json") == folder / "vocab.json"
+
+
+def test_a_file_that_lies_beside_two_cards_stays_when_one_is_saved_again(
+    with_files, rewrite, make_tiny_network
+):
+    shared = with_files.path.parent / "vocab.json"
+    shared.write_text("{}")
+    listed = {"model.pt": with_files.sha256, "vocab.json": file_sha256(shared)}
+    rewrite(with_files, files=listed)
+    save_weights(make_tiny_network(), with_files.content, with_files.path)
+    assert shared.is_file()
+
+
+def test_tied_tensors_come_back_from_both_kinds_of_file(tmp_path):
+    network = torch.nn.ModuleDict({"a": torch.nn.Linear(2, 2), "b": torch.nn.Linear(2, 2)})
+    network["b"].weight = network["a"].weight
+    for name in ("demo.json", "model.json"):
+        card = save_weights(network, {}, tmp_path / name)
+        assert load_state(network, read_tensors(card.tensors)) == {}
+
+
 def test_numbers_that_are_none_are_refused_when_weights_are_loaded(
     tmp_path, make_tiny_network, tiny_content
 ):
@@ -144,8 +235,9 @@ def test_a_card_finds_its_tensors_and_another_json_is_no_card(tiny_card, tmp_pat
 
 
 def agree(path):
-    """Whether a card stands beside the tensors that it describes."""
+    """Whether a card stands beside the files that it describes."""
     card = read_card(path)
+    files_of(card)
     return file_sha256(card.tensors) == card.sha256
 
 
@@ -167,29 +259,38 @@ def counted(operation, steps, last):
 
 @pytest.mark.parametrize("name", ["model.json", "demo.json"])
 @pytest.mark.parametrize("before", [True, False])
-def test_whenever_saving_is_cut_off_card_and_tensors_agree(
+def test_whenever_saving_is_cut_off_card_and_files_agree(
     tmp_path, make_tiny_network, tiny_content, monkeypatch, name, before
 ):
     """As a kill would have it, each step that changes the folder is once the last."""
-    for last in range(9):
+    texts = []
+    for text in "ABC":
+        texts.append(tmp_path / f"{text}.txt")
+        texts[-1].write_text(text)
+    for last in range(16):
         path, steps = tmp_path / str(last) / name, []
         if before:
-            save_weights(make_tiny_network(seed=0), tiny_content, path)
+            save_weights(make_tiny_network(seed=0), tiny_content, path, files={"text": texts[0]})
         with monkeypatch.context() as patch:
             for owner, step in ((Path, "replace"), (os, "link"), (Path, "unlink")):
                 patch.setattr(owner, step, counted(getattr(owner, step), steps, last=last))
             try:
-                new = save_weights(make_tiny_network(seed=1), tiny_content, path)
+                network, files = make_tiny_network(seed=1), {"text": texts[1]}
+                new = save_weights(network, tiny_content, path, files=files)
             except Killed:
                 new = None
         assert path.exists() or not before
         assert not path.exists() or agree(path)
         if new:
             break
-        again = save_weights(make_tiny_network(seed=2), tiny_content, path)
-        left = {p for p in path.parent.iterdir() if not p.name.endswith(f"-{name}")}
-        assert left == {path, again.tensors}
-    assert last > 3
+        again = save_weights(
+            make_tiny_network(seed=2), tiny_content, path, files={"text": texts[2]}
+        )
+        assert agree(path)
+        files = [p for p in path.parent.rglob("*") if p.is_file()]
+        left = {p for p in files if not p.name.endswith(f"-{name}")}
+        assert left == {path, again.tensors, path.with_suffix("") / "text"}
+    assert last > 6
     assert new is not None
 
 

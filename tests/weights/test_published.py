@@ -18,7 +18,8 @@ from common.networks.ct_fm_encoder import CTFMEncoder
 from common.networks.ct_scroll import ScrollClassifier
 from common.vocabulary.chest_findings import CT_RATE_LABELS
 from common.weights.loading import choose_card, load_weights
-from common.weights.published import fetch_weights, install_weights, read_source
+from common.weights.published import fetch_weights, install_weights
+from common.weights.sources import read_source
 
 TO_PUBLISHED = (
     (r"^encoder\.conv1\.", "features.0."),
