@@ -47,7 +47,8 @@ def is_phantom(case: Case) -> bool | None:
     path = Path(case["image"])
     try:
         if case["format"] == "dicom":
-            return _manufacturer(Path((case.get("files") or [path])[0])) == MARK
+            files = case.get("files") or [case["image"]]
+            return _manufacturer(Path(files[0])) == MARK
         return _description(path) == MARK or _has_truth(path)
     except Exception:  # whatever is wrong with it, who reads the voxels says it
         return None
@@ -66,26 +67,24 @@ def _description(path: Path) -> str:
 
 
 def _has_truth(path: Path) -> bool:
+    """Whether a truth beside a file, or one above it that names the file, is a phantom's."""
     name = path.name.removesuffix(".gz").removesuffix(".nii")
-    beside = path.with_name(f"{name}.{TRUTH}")
-    if beside.is_file():
-        return _source(_read(beside)) == MARK
+    told: list[Any] = [_read(path.with_name(f"{name}.{TRUTH}"))]
     for folder in path.absolute().parents[:_COLLECTION_DEPTH]:
-        if (folder / TRUTH).is_file():
-            told = _read(folder / TRUTH)
-            return MARK in (_source(told.get(path.name)), _source(told.get(name)))
-    return False
-
-
-def _source(truth: Any) -> Any:
-    return truth.get("source") if isinstance(truth, dict) else None
+        collection = _read(folder / TRUTH)
+        told += [collection.get(path.name), collection.get(name)]
+    return any(isinstance(truth, dict) and truth.get("source") == MARK for truth in told)
 
 
 def _read(path: Path) -> dict[str, Any]:
-    return _read_once(path, path.stat().st_mtime_ns)
+    return _read_once(path, path.stat().st_mtime_ns) if path.is_file() else {}
 
 
 @lru_cache(maxsize=1)  # one collection's scans follow each other
 def _read_once(path: Path, _changed_ns: int) -> dict[str, Any]:
-    told = json.loads(path.read_text(encoding="utf-8"))
+    """What is in it; nothing where it is no truth of ours."""
+    try:
+        told = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
     return told if isinstance(told, dict) else {}

@@ -76,6 +76,13 @@ def test_a_truth_that_lies_beside_a_file_is_believed_where_it_says_phantom(tmp_p
         assert is_phantom(case_of(scan)) is expected
 
 
+def test_a_truth_that_is_none_of_ours_says_nothing(tmp_path):
+    scan = write_scan(tmp_path / "a.nii.gz")
+    for text in ("no JSON", "[]", '{"a": 1}'):
+        (tmp_path / "truth.json").write_text(text)
+        assert is_phantom(case_of(scan)) is False
+
+
 def test_drawn_patients_are_phantoms_before_there_is_a_file(tmp_path):
     assert is_phantom(phantom_cases("train", num=1)[0])
     assert is_phantom(phantom_case(tmp_path, 3))
