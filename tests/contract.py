@@ -35,9 +35,13 @@ def conf_of(bundle: Path, folder: Path = CONF) -> dict[str, Any]:
 
 
 def stage_problems(bundle: Path, conf: Mapping[str, Any]) -> list[str]:
-    """Stages, configs and test configurations that do not tell the same story."""
+    """Stages, configs and test configurations that do not tell the same story.
+
+    An empty config, kept for old commands that name it, is no stage.
+    """
     stages = read_stages(read_metadata(bundle))
-    files = {path.stem for path in (bundle / "configs").glob("*.json")} - {"metadata"}
+    configs = (bundle / "configs").glob("*.json")
+    files = {path.stem for path in configs if json.loads(path.read_text())} - {"metadata"}
     kinds = {"a file": files, "an entry of metadata.json": set(stages)}
     kinds["a test configuration"] = set(conf["stages"])
     return [

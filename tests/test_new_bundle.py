@@ -41,7 +41,7 @@ INFERENCE, TRAIN, EVALUATE = (
 @pytest.fixture
 def copied(tmp_path):
     """The repository without what was trained, fetched or drawn, and a command to run in it."""
-    unwanted = shutil.ignore_patterns("__pycache__", ".*", "results", "runs", "docs", "model.*")
+    unwanted = shutil.ignore_patterns("__pycache__", ".*", "docs", "model.*")
     for name in ("common", "scripts", "tests", "bundles"):
         shutil.copytree(REPOSITORY / name, tmp_path / name, ignore=unwanted)
     shutil.copytree(

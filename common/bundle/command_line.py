@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import logging
 import os
 import re
 import sys
@@ -25,10 +26,13 @@ from monai.bundle import ConfigExpression, ConfigParser
 
 from ..errors import InputError, first_of
 from ..naming import shown
-from ..parallel import existing_device, join_processes
+from ..parallel import existing_device, is_first_process, join_processes
 from .options import NAMES, NEVER_EMPTY, TEXT
 
+logger = logging.getLogger(__name__)
+
 BASE = "inference.json"
+RETIRED = "multi_gpu.json"  # empty, for commands of versions before
 INTERRUPTED = 130  # what shells make of an end by Ctrl-C
 
 # Parameters of monai.bundle's own `run` and `run_workflow`.
@@ -87,6 +91,8 @@ def start_run(
     if seed >= 0:
         torch.manual_seed(seed)
     join_processes(join_minutes)
+    if is_first_process() and any(RETIRED in argument for argument in sys.argv):
+        logger.warning("%s is empty: torchrun decides how many processes train; drop it", RETIRED)
 
 
 def read_command_line(resolved: dict[str, Any], arguments: Sequence[str] | None = None) -> None:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ignite.engine import Engine, Events
 from torch import nn
 
+from ..case import Case
 from ..parallel import is_first_process, share_buffers
+from ..phantom.marks import all_phantoms
 from ..weights.card import Card, kept_by_training
 from ..weights.initialisation import STARTED_FROM
 from ..weights.loading import files_of, save_weights
 
 logger = logging.getLogger("common.training")
+
+CARD = "model.json"
 
 
 class BestWeights:
@@ -29,10 +34,11 @@ class BestWeights:
     Args:
         network: Whose weights are kept; a DistributedDataParallel wrapper is looked through.
         card: The card that gave architecture and preprocessing; its other facts are replaced.
-        path: Of the card to write; tensors go beside it.
-        training: What the card says about data and recipe.
-        synthetic: Whether the training data are phantoms.
+        output_dir: Of the run; the card goes there as `model.json`, tensors beside it.
         name: What the weights are called.
+        cases: What is trained on; phantoms throughout make synthetic weights, wherever they lie.
+        dataset_dir: Where it lies.
+        recipe: What else the card says about the training.
     """
 
     def __init__(
@@ -40,18 +46,26 @@ class BestWeights:
         *,
         network: nn.Module,
         card: Card,
-        path: str | Path,
-        training: Mapping[str, Any],
-        synthetic: bool,
+        output_dir: str | Path,
         name: str,
+        cases: Sequence[Case],
+        dataset_dir: str | Path,
+        recipe: Mapping[str, Any],
     ) -> None:
         self.network = network
         self.card = card
-        self.path = Path(path)
-        self.training = training
-        self.synthetic = synthetic
+        self.output_dir = Path(output_dir)
+        self.path = self.output_dir / CARD
         self.name = name
+        self.cases = cases
+        self.dataset_dir = dataset_dir
+        self.recipe = recipe
         self.best = -math.inf
+
+    @cached_property
+    def synthetic(self) -> bool:
+        """Whether all training cases are phantoms; asks the files where there are any."""
+        return all_phantoms(self.cases)
 
     def attach(self, engine: Engine) -> None:
         """Score at the end of the epoch."""
@@ -91,7 +105,12 @@ class BestWeights:
 
     def _content(self, facts: Mapping[str, Any]) -> dict[str, Any]:
         started_from = getattr(getattr(self.network, "module", self.network), STARTED_FROM, None)
-        training = {**self.training, **({"initial_weights": started_from} if started_from else {})}
+        training = {
+            "data": "synthetic phantoms" if self.synthetic else str(self.dataset_dir),
+            "num_cases": len(self.cases),
+            **self.recipe,
+            **({"initial_weights": started_from} if started_from else {}),
+        }
         return {
             "name": self.name,
             **kept_by_training(self.card),

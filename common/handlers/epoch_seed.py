@@ -6,9 +6,8 @@ one in every random MONAI transform. Seeding all of them at the start of each ep
 epoch, process) means there is nothing to save: a run that was killed and continued at an epoch
 boundary equals one that never stopped, bit for bit on the same machine.
 
-In a config, among the trainer's handlers: `{"_target_": "common.handlers.epoch_seed.EpochSeed",
-"seed": 0}`. The rest of a resumed run's state is the checkpoint's: network, optimizer, learning
-rate schedule and trainer.
+`CaseTrainer` has it. The rest of a resumed run's state is the checkpoint's: network, optimizer,
+learning rate schedule and trainer.
 """
 
 from __future__ import annotations

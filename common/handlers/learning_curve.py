@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from ignite.engine import Engine, Events
 from monai.engines import Evaluator
 
@@ -40,33 +41,20 @@ class Point(NamedTuple):
 class LearningCurve:
     """Score the network before training; after each validation write `curve.csv` and `curve.png`.
 
-    List it before `EpochSeed` among the trainer's handlers, so that the first validation leaves the
-    run's randomness as it was. A resumed run takes up `curve.csv`.
+    Attach it before `EpochSeed`, as `CaseTrainer` does with its `train_handlers`, so that the first
+    validation leaves the run's randomness as it was. A resumed run takes up `curve.csv`.
 
     Args:
         validator: What a `ValidationHandler` runs.
-        best: The validator's keeper of weights; it does not see the network before training.
-        output_dir: Where the files go.
-        title: Heads the figure.
-        synthetic: Whether training data are phantoms, said in a band.
+        best: The validator's keeper of weights, in whose folder the files go; it does not see the
+            network before training.
     """
 
-    def __init__(
-        self,
-        *,
-        validator: Evaluator,
-        best: BestWeights,
-        output_dir: str | Path,
-        title: str,
-        synthetic: bool,
-    ) -> None:
+    def __init__(self, *, validator: Evaluator, best: BestWeights) -> None:
         self.validator = validator
         self.best = best
-        self.output_dir = Path(output_dir)
-        self.title = title
-        self.synthetic = synthetic
         self.points: list[Point] = []
-        self._file = self.output_dir / "curve.csv"
+        self._file = best.output_dir / "curve.csv"
         self._losses: list[float] = []
         self._trainer: Engine | None = None
         self._started = False
@@ -95,7 +83,7 @@ class LearningCurve:
 
     def remember_loss(self, trainer: Engine) -> None:
         """After a training step."""
-        self._losses.append(trainer.state.output["loss"].item())
+        self._losses.append(torch.as_tensor(trainer.state.output[0]["loss"]).item())
 
     def record(self, validator: Engine) -> None:
         """After a validation.
@@ -117,13 +105,13 @@ class LearningCurve:
         if is_first_process():
             write_text(self._file, curve_csv(self.points, name))
             write_curve_figure(
-                self.output_dir / "curve.png",
+                self.best.output_dir / "curve.png",
                 steps=[each.step for each in self.points],
                 scores=[each.score for each in self.points],
                 losses=[each.loss for each in self.points],
                 score_name=name.replace("_", " ").replace("auroc", "AUROC"),
-                title=self.title,
-                synthetic=self.synthetic,
+                title=f"{self.best.name}: pre-training",
+                synthetic=self.best.synthetic,
             )
 
 

@@ -5,12 +5,7 @@ One file, replaced whole after every epoch: a kill while it is written leaves th
 trainer when a config lists it among the trainer's own handlers.) With `EpochSeed` the continued run
 equals one that never stopped.
 
-In a config, as the last of the trainer's handlers, so that what the others do at the end of an
-epoch is in the file:
-
-    {"_target_": "common.handlers.run_checkpoint.RunCheckpoint",
-     "path": "$os.path.join(@output_dir, 'checkpoint.pt')",
-     "objects": {"network": "@network", "optimizer": "@optimizer", "lr_scheduler": "@lr_scheduler"}}
+Attach it last, as `CaseTrainer` does, so that what the others do at the end of an epoch is in it.
 """
 
 from __future__ import annotations

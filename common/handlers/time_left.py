@@ -1,7 +1,6 @@
 """How long a training run will take: once after its first steps, then after each epoch.
 
-In a config, after the trainer's `ValidationHandler`, so that the first epoch's validation is in it:
-`{"_target_": "common.handlers.time_left.TimeLeft"}`.
+Attach it after a `ValidationHandler`, as `CaseTrainer` does, so that validation is in it.
 """
 
 from __future__ import annotations

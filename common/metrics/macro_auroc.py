@@ -4,10 +4,7 @@
 in the validation cases, and NaN is never a best value, so no checkpoint would be kept. This one
 averages over the labels that have an AUROC. In a config:
 
-    "key_val_metric": {"val_macro_auroc": {
-        "_target_": "IgniteMetricHandler",
-        "metric_fn": {"_target_": "common.metrics.macro_auroc.MacroAUROC", "labels": "@labels"},
-        "output_transform": "$monai.handlers.from_engine(['pred', 'label'])"}}
+    "macro_auroc": {"_target_": "common.metrics.macro_auroc.MacroAUROC", "labels": "@labels"}
 
 In a distributed run MONAI gathers all processes' cases before the score is computed.
 

@@ -16,6 +16,7 @@ from ..atomic import PARTIAL
 from ..errors import InputError
 from .head import HeadPhantom
 from .make import AnyPhantom
+from .marks import MARK
 from .report import technique
 
 INTERCEPT = -1024
@@ -88,7 +89,7 @@ def _slice(
     dataset.SeriesInstanceUID = series
     dataset.FrameOfReferenceUID = generate_uid(entropy_srcs=[name, "frame"])
     dataset.Modality = "CT"
-    dataset.Manufacturer = "synthetic phantom"
+    dataset.Manufacturer = MARK
     dataset.SeriesDescription = technique(patient)[:64]
     dataset.StudyDescription = "Synthetic phantom, not a person"
     dataset.StudyDate = dataset.SeriesDate = "20000101"

@@ -22,6 +22,7 @@ from ..volumes.volume import Volume
 from .dicom_series import write_dicom
 from .head import HeadPhantom
 from .make import AnyPhantom, make_phantom
+from .marks import MARK, TRUTH
 from .patient import REGIONS
 from .report import technique
 
@@ -61,7 +62,7 @@ def write_phantom_case(
     """
     name = _case_name(seed, region)
     volume_path = Path(folder) / f"{name}.nii.gz"
-    truth_path = Path(folder) / f"{name}.truth.json"
+    truth_path = Path(folder) / f"{name}.{TRUTH}"
     if not (volume_path.is_file() and truth_path.is_file()):
         phantom = make_phantom(seed=seed, spacing_mm=spacing_mm, region=region, findings=findings)
         write_text(truth_path, json_text(truth(phantom)))
@@ -93,7 +94,7 @@ def truth(phantom: AnyPhantom) -> dict[str, Any]:
     patient = asdict(phantom.patient)
     names = HEAD_LABELS if isinstance(phantom, HeadPhantom) else CT_RATE_LABELS
     return {
-        "source": "synthetic phantom",
+        "source": MARK,
         "patient_id": phantom.patient_id,
         "labels": {label: int(value) for label, value in zip(names, phantom.labels, strict=True)},
         "findings": [asdict(finding) for finding in phantom.findings],
@@ -103,7 +104,7 @@ def truth(phantom: AnyPhantom) -> dict[str, Any]:
 
 
 def write_nifti(volume: Volume, path: str | Path) -> None:
-    """Write a volume as compressed NIfTI, whole or not at all.
+    """Write a phantom's volume as compressed NIfTI that says what it is, whole or not at all.
 
     Raises:
         InputError: If the place cannot be written.
@@ -111,6 +112,7 @@ def write_nifti(volume: Volume, path: str | Path) -> None:
     image = nib.Nifti1Image(volume.voxels, volume.affine)
     image.header.set_xyzt_units("mm", "sec")
     image.header.set_slope_inter(volume.slope, volume.intercept)
+    image.header["descrip"] = MARK
     image.set_qform(volume.affine, code=1, strip_shears=True)
     image.set_sform(volume.affine, code=1)
     write_bytes(path, igzip.compress(image.to_bytes(), compresslevel=1))
@@ -196,8 +198,8 @@ def write_collection(
         path = root / "dataset" / folder / f"{table}.csv"
         _write_table(path, rows)
         written.append(path)
-    write_text(root / "truth.json", json_text(truths))
-    return [*written, root / "truth.json"]
+    write_text(root / TRUTH, json_text(truths))
+    return [*written, root / TRUTH]
 
 
 def _write_list(
@@ -219,8 +221,8 @@ def _write_list(
         rows.append(row)
         written += dict.fromkeys(scans)
     _write_table(root / "labels.csv", rows)
-    write_text(root / "truth.json", json_text(truths))
-    return [*written, root / "labels.csv", root / "truth.json"]
+    write_text(root / TRUTH, json_text(truths))
+    return [*written, root / "labels.csv", root / TRUTH]
 
 
 def _write_scan(
@@ -271,7 +273,7 @@ def _metadata_row(name: str, phantom: AnyPhantom) -> dict[str, Any]:
     columns, rows, slices = volume.voxels.shape
     return {
         "VolumeName": name,
-        "Manufacturer": "synthetic phantom",
+        "Manufacturer": MARK,
         "SeriesDescription": technique(patient),
         "PatientSex": patient.sex,
         "PatientAge": f"{patient.age:03d}Y",

@@ -230,9 +230,10 @@ def test_encoder_is_trained_on_triplets_and_the_network_starts_from_it(
     assert ended.code == 0, ended.err
 
 
-def test_distributed_overlay_alone_is_one_process(run_bundle, quick_training, tmp_path):
+def test_an_overlay_of_older_commands_is_said_to_be_empty(run_bundle, quick_training, tmp_path):
     ended = run_bundle("inference", "train", "multi_gpu")(*quick_training)
     assert ended.code == 0, ended.err
+    assert ended.out.count("multi_gpu.json is empty: torchrun decides how many") == 1
     assert (tmp_path / "run" / "model.json").is_file()
 
 
@@ -275,7 +276,8 @@ def test_ct_rate_is_trained_on_and_evaluated(run_bundle, quick, quick_training, 
     ended = run_bundle("inference", "train", "ct_rate")(*options, "--validation_fraction", 0.5)
     assert ended.code == 0, ended.err
     card = read_card(tmp_path / "run" / "model.json")
-    assert not card.is_synthetic
+    assert card.is_synthetic  # phantoms remain phantoms where they are laid out as CT-RATE
+    assert card.content["training"]["data"] == "synthetic phantoms"
     assert card.name == "CT-Scroll trained on CT-RATE"
     ended = run_bundle("inference", "evaluate")(
         *quick, "--dataset_dir", ct_rate, "--num_bootstrap", 0, "--label_set", "ct_rate"

@@ -62,7 +62,7 @@ def test_two_nodes_meet_and_share_the_cases(start_bundle, quick, five_scans, tmp
 
 def test_two_processes_train_one_network(start_two, quick_list_training, tmp_path):
     options = ("--num_epochs", 1, "--batch_size", 9, "--validation_fraction", 0.117)
-    ended = start_two("inference", "train", "ct_rate", "multi_gpu")(*quick_list_training, *options)
+    ended = start_two("inference", "train", "ct_rate")(*quick_list_training, *options)
     assert ended.code == 0, ended.err
     card = read_card(tmp_path / "run" / "model.json")
     assert card.content["score"]["num_cases"] == 7  # 4 of one process, 3 of the other
@@ -73,13 +73,13 @@ def test_two_processes_train_one_network(start_two, quick_list_training, tmp_pat
 
 def test_two_processes_train_one_encoder(start_two, quick_training, tmp_path):
     small = ("--steps_per_epoch", 3, "--batch_size", 4, "--triplets::buffer_size", 8)
-    ended = start_two("inference", "train", "pretrain", "multi_gpu")(*quick_training, *small)
+    ended = start_two("inference", "train", "pretrain")(*quick_training, *small)
     assert ended.code == 0, ended.err
     assert read_card(tmp_path / "run" / "model.json").is_synthetic
 
 
 def test_two_processes_train_one_segmenter(start_two, quick_segmenter_training, tmp_path):
-    train = start_two("inference", "train", "multi_gpu", configs=CT_FM_WHOLEBODY / "configs")
+    train = start_two("inference", "train", configs=CT_FM_WHOLEBODY / "configs")
     cases = ("--num_phantoms", 4, "--cases_per_epoch", 4, "--num_validation", 2)
     ended = train(*quick_segmenter_training, *cases)
     assert ended.code == 0, ended.err

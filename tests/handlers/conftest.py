@@ -56,7 +56,6 @@ def build_trainer(max_epochs, *, num_workers=0, handlers=(), generator=None, epo
         optimizer=optimizer,
         loss_function=nn.BCEWithLogitsLoss(),
         train_handlers=[LrScheduleHandler(schedule, print_lr=False), *handlers],
-        decollate=False,
     )
     return trainer, {"network": network, "optimizer": optimizer, "lr_scheduler": schedule}
 

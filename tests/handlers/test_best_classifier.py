@@ -6,6 +6,7 @@ import torch
 from ignite.engine import Engine, Events
 
 from common.handlers.best_classifier import BestClassifier
+from common.phantom.cases import phantom_cases
 from common.weights.card import read_card
 from common.weights.loading import file_of, load_weights, save_weights
 
@@ -17,10 +18,11 @@ def best(tiny_card, make_tiny_network, tmp_path):
     return BestClassifier(
         network=make_tiny_network(seed=3),
         card=tiny_card,
-        path=tmp_path / "run" / "model.json",
-        training={"data": "made up"},
-        synthetic=True,
+        output_dir=tmp_path / "run",
         name="own",
+        cases=phantom_cases("train", num=2),
+        dataset_dir="somewhere",
+        recipe={"seed": 3},
     )
 
 
@@ -53,8 +55,18 @@ def test_first_validation_writes_weights_that_load(best, make_tiny_network):
     assert card.is_synthetic
     assert card.content["score"]["macro_auroc"] == 0.7
     assert card.content["score"]["num_cases"] == 6
-    assert card.content["training"] == {"data": "made up"}
+    assert card.content["training"] == {"data": "synthetic phantoms", "num_cases": 2, "seed": 3}
     assert card.content["clinical_use"] is False
+
+
+def test_weights_of_a_scan_of_unknown_origin_are_not_synthetic(best):
+    best.cases = [*best.cases, {"case_id": "a", "image": "a.nrrd", "format": "nrrd"}]
+    validate(best, 0.7)
+    card = read_card(best.path)
+    assert not card.is_synthetic
+    assert card.content["licence"] == "as the training data allow"
+    assert card.content["training"]["data"] == "somewhere"
+    assert card.content["training"]["num_cases"] == 3
 
 
 def test_thresholds_part_the_validation_cases(best):

@@ -11,6 +11,7 @@ from common.handlers.best_weights import BestWeights
 from common.handlers.epoch_seed import EpochSeed
 from common.handlers.learning_curve import LearningCurve
 from common.handlers.run_checkpoint import RunCheckpoint
+from common.phantom.cases import phantom_cases
 
 
 class MeanScore(CumulativeIterationMetric):
@@ -32,10 +33,11 @@ def make_run(make_trainer, tiny_card, tmp_path):
         best = BestWeights(
             network=parts["network"],
             card=tiny_card,
-            path=tmp_path / "model.json",
-            training={"data": "made up"},
-            synthetic=True,
+            output_dir=tmp_path,
             name="own",
+            cases=phantom_cases("train", num=1),
+            dataset_dir="phantom",
+            recipe={},
         )
         data = [{"image": torch.ones(4) * case, "label": torch.ones(2)} for case in range(3)]
         validator = SupervisedEvaluator(
@@ -50,9 +52,7 @@ def make_run(make_trainer, tiny_card, tmp_path):
             },
             val_handlers=[best],
         )
-        curve = LearningCurve(
-            validator=validator, best=best, output_dir=tmp_path, title="A run", synthetic=True
-        )
+        curve = LearningCurve(validator=validator, best=best)
         parts |= {"best": best}
         for handler in (
             curve,
@@ -82,7 +82,7 @@ def test_each_validation_adds_its_step_score_and_the_mean_loss_since(make_run, t
     trainer, curve = make_run(4)
     losses = []
     trainer.add_event_handler(
-        "ITERATION_COMPLETED", lambda engine: losses.append(engine.state.output["loss"].item())
+        "ITERATION_COMPLETED", lambda engine: losses.append(float(engine.state.output[0]["loss"]))
     )
     trainer.run()
     assert [(point.step, point.epoch) for point in curve.points] == [(0, 0), (6, 2), (12, 4)]
