@@ -5,6 +5,8 @@ import shutil
 
 import pytest
 
+from common.handlers import best_weights
+from common.weights.card import kept_by_training
 from tests import contract
 
 from .conftest import CT_SCROLL
@@ -71,3 +73,12 @@ def test_a_stage_that_leaves_less_than_it_should(copied, run_stage):
     conf = contract.conf_of(copied)
     conf["stages"]["inference"]["leaves"].append("*/tea.txt")
     assert run_stage(copied, "inference", conf) == ["*/tea.txt must be left, got none"]
+
+
+def test_a_section_of_the_card_that_training_loses(copied, run_stage, monkeypatch):
+    def lossy(card):
+        return {key: value for key, value in kept_by_training(card).items() if key != "house_rule"}
+
+    monkeypatch.setattr(best_weights, "kept_by_training", lossy)
+    (problem,) = run_stage(copied, "train", contract.conf_of(copied))
+    assert problem == "training must keep the card's section house_rule, got None"
