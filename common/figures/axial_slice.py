@@ -29,6 +29,7 @@ class AxialSlice:
         num_slices: How many there are.
         axis: Input axis (0, 1 or 2) along which the slices are stacked.
         centre_world_mm: World coordinates of the slice's centre, RAS+.
+        tilt_degrees: Between the slice and the patient's axial plane.
     """
 
     hounsfield: NDArray[np.float32]
@@ -37,6 +38,7 @@ class AxialSlice:
     num_slices: int
     axis: int
     centre_world_mm: tuple[float, float, float]
+    tilt_degrees: float
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def axial_slice(volume: Volume, index_voxel: int) -> AxialSlice:
         num_slices=plane.num_slices,
         axis=plane.axis,
         centre_world_mm=plane.centre_world_mm,
+        tilt_degrees=plane.tilt_degrees,
     )
 
 

@@ -41,6 +41,7 @@ class BodyPlane:
         column_step_mm: From a pixel to the next in its row.
         letters: Patient directions at the left, right, upper and lower edge.
         centre_world_mm: World coordinates of the plane's centre, RAS+.
+        tilt_degrees: Between this plane and the patient's of that name.
     """
 
     name: PlaneName
@@ -54,6 +55,7 @@ class BodyPlane:
     column_step_mm: float
     letters: tuple[str, str, str, str]
     centre_world_mm: tuple[float, float, float]
+    tilt_degrees: float
 
     def cut(self, array: NDArray[Any]) -> NDArray[Any]:
         """This plane of an array on the scan's grid, `(rows, columns)`; a view."""
@@ -96,6 +98,8 @@ def body_plane(
     centre = [(size - 1) / 2 for size in shape]
     centre[axis] = index
     x, y, z = (matrix @ np.append(centre, 1.0))[:3]
+    normal = np.cross(row, column)
+    upright = abs(float(normal[across])) / float(np.linalg.norm(normal))
     return BodyPlane(
         name=name,
         axis=axis,
@@ -113,4 +117,5 @@ def body_plane(
             _LAST_LETTERS[down],
         ),
         centre_world_mm=(float(x), float(y), float(z)),
+        tilt_degrees=float(np.degrees(np.arccos(min(upright, 1.0)))),
     )

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..results.schema import BundleRecord, CaseRecord
+from ..volumes.geometry import body_axes
 from ..volumes.volume import Volume
 from ..weights.card import WeightsRecord
 from .axial_slice import AxialSlice, Scout, axial_slice_at, scout, slice_position
+from .body_plane import body_plane
 from .page import (
     NIGHT,
     NIGHT_MUTED,
@@ -32,7 +34,7 @@ from .relevance_panel import NIGHT_AGAINST, draw_relevance_strips, draw_scout, n
 from .slice_choice import SliceChoice, choose_slices, evenly_spaced, pictures_by_label
 from .slice_panels import draw_slice_panels
 from .title_block import draw_title_block
-from .upright import upright
+from .upright import is_upright, upright
 
 WIDTH, HEIGHT = 1600, 1000
 _SIDE, _VIEWER, _GAP = 316, 1190, 16
@@ -74,10 +76,13 @@ def write_classification_figure(
     relevance = _relevance(outputs, labels)
     centres = np.asarray(triplet_centres_world_mm, dtype=np.float64)
     patient = upright(volume)
-    volume, numbered = patient.volume, not patient.is_turned
+    numbered = not patient.is_turned
+    if numbered and relevance is None and not is_upright(volume.affine):
+        centres = _slice_centres_world_mm(volume)  # few triplets' centres lie in a thin slab
+    inside = _are_inside(volume, centres)  # as stored: the corners of a box around it are empty
+    volume = patient.volume
     positions = np.array([slice_position(volume, centre) for centre in centres])
     seen = scout(volume) if numbered else scout(volume, (200, 128), 48)
-    inside = (positions > -0.5) & (positions < seen.num_slices - 0.5)
     if relevance is None:
         choices = evenly_spaced(inside, labels)
     else:
@@ -120,6 +125,21 @@ def write_classification_figure(
         shown_in={label: name_pictures(pictures) for label, pictures in shown_in.items()},
     )
     return page.save(path)
+
+
+def _are_inside(volume: Volume, centres_world_mm: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Whether an axial slice of the scan as stored lies at each centre."""
+    num_slices = volume.voxels.shape[body_axes(volume.affine)[0][2]]
+    positions = np.array([slice_position(volume, centre) for centre in centres_world_mm])
+    return np.asarray((positions > -0.5) & (positions < num_slices - 0.5))
+
+
+def _slice_centres_world_mm(volume: Volume) -> NDArray[np.float64]:
+    """`(slices, 3)` centres of the scan's own axial slices, the lowest first."""
+    shape = volume.voxels.shape
+    count = shape[body_axes(volume.affine)[0][2]]
+    planes = [body_plane(volume.affine, shape, "axial", index) for index in range(count)]
+    return np.array(sorted((plane.centre_world_mm for plane in planes), key=lambda xyz: xyz[2]))
 
 
 def _relevance(outputs: Mapping[str, Any], labels: Sequence[str]) -> NDArray[np.float64] | None:

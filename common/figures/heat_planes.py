@@ -21,7 +21,7 @@ from .label_overlay import PlanePicture, cut_picture, pixels_per_mm
 from .page import NIGHT_MUTED, NIGHT_TEXT, Page
 from .slice_choice import HU_WINDOWS
 from .slice_panels import body_box_mm, draw_marks
-from .upright import upright
+from .upright import slice_number, upright
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -218,7 +218,7 @@ def _draw(page: Page, panel: _Panel, heat: Heat | None, *, numbered: bool) -> No
         axes, plane.letters, (100 if long else 50) * scale / wide, "10 cm" if long else "5 cm"
     )
     axis, letter = _WORLD_AXIS[plane.name]
-    which = f" {plane.index_voxel + 1} of {plane.num_slices}" if numbered else ""
+    which = f" {slice_number(plane)}" if numbered else ""
     place = f"{letter} {plane.centre_world_mm[axis]:.0f} mm"
     caption = f"{plane.name.capitalize()}{which}   ·   {place}"
     page.text(left, top - 13, caption, size=12, colour=NIGHT_MUTED)

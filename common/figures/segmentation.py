@@ -30,7 +30,7 @@ from .slice_choice import HU_WINDOWS
 from .slice_panels import body_box_mm, draw_marks
 from .structure_legend import draw_structure_legend
 from .title_block import draw_title_block
-from .upright import ACROSS, upright
+from .upright import ACROSS, slice_number, upright
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -273,7 +273,7 @@ def _draw_panel(
     count = len(picture.shown)
     title = f"{plane.name.capitalize()}, {count} structure{'' if count == 1 else 's'}"
     axis, letter = _AXES_NAMES[plane.name]
-    which = f"slice {plane.index_voxel + 1} of {plane.num_slices}" if numbered else ACROSS
+    which = f"slice {slice_number(plane)}" if numbered else ACROSS
     detail = f"{letter} {plane.centre_world_mm[axis]:.1f} mm   ·   {which}"
     indent = 0
     if number > 0:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from .axial_slice import AxialSlice, window
 from .page import NIGHT_MUTED, NIGHT_POSITIVE, NIGHT_TEXT, Page, fold, font
 from .slice_choice import HU_WINDOWS
-from .upright import ACROSS
+from .upright import ACROSS, slice_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -51,7 +51,7 @@ def draw_slice_panels(
     for number, picture in enumerate(pictures):
         x = left + (number % 2) * (each_wide + gap)
         y = top + (number // 2) * (each_high + gap)
-        which = f"slice {picture.index_voxel + 1} of {picture.num_slices}" if numbered else ACROSS
+        which = f"slice {slice_number(picture)}" if numbered else ACROSS
         detail = (
             f"{which}   ·   z {picture.centre_world_mm[2]:.1f} mm   ·   {windows[number]} window"
         )

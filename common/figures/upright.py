@@ -2,7 +2,9 @@
 
 A plane along the voxel axes of an oblique scan is no axial plane, and that of a tilted gantry is
 sheared. The pictures of both are cut in the patient's frame; those of others are the scan's own
-slices. Only what a picture shows is interpolated, so a large scan costs no more than a small one.
+slices. Of a thin slab that lies askew, as a few slices of a tilted head, planes of the patient's
+frame would show strips: there too they are the scan's own slices, and say how far they are tilted.
+Only what a picture shows is interpolated, so a large scan costs no more than a small one.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..volumes.geometry import Grid, body_axes, index_map
 from ..volumes.volume import Volume
+from .axial_slice import AxialSlice
+from .body_plane import BodyPlane
 
 ACROSS = "patient's axes"
 """What stands in place of a slice's number."""
@@ -30,6 +34,31 @@ def is_upright(affine: ArrayLike) -> bool:
     matrix = np.asarray(affine, dtype=np.float64)[:3, :3]
     along = np.abs(matrix).max(axis=0) / np.linalg.norm(matrix, axis=0)
     return bool((along >= np.cos(np.radians(MOST_DEGREES))).all())
+
+
+def is_thin_slab(source: Grid) -> bool:
+    """Whether even the patient's plane through the middle shows a strip of the slices only.
+
+    Args:
+        source: Grid of the scan as stored. Its slices lie across its thinnest side, and the
+            patient's plane is that which is nearest to them.
+    """
+    sides_mm = source.affine[:3, :3] * source.shape
+    normals = np.linalg.inv(sides_mm)
+    thickness_mm = 1 / np.linalg.norm(normals, axis=1)
+    thin = int(thickness_mm.argmin())
+    normal = normals[thin] * thickness_mm[thin]
+    nearest = int(np.abs(normal).argmax())
+    rise = np.eye(3)[nearest] - normal * normal[nearest]  # along the slice, away from the plane
+    rise_mm = np.abs(rise @ np.delete(sides_mm, thin, axis=1)).sum()
+    return bool(thickness_mm[thin] * abs(normal[nearest]) < rise_mm)
+
+
+def slice_number(shown: AxialSlice | BodyPlane) -> str:
+    """Which of the scan's own slices a picture is: `3 of 7`, or `3 of 7, tilted 19°`."""
+    tilt = shown.tilt_degrees
+    tilted = f", tilted {tilt:.0f}°" if tilt >= MOST_DEGREES else ""
+    return f"{shown.index_voxel + 1} of {shown.num_slices}{tilted}"
 
 
 class TurnedArray:
@@ -80,7 +109,8 @@ class Upright:
     """A scan as its pictures show it.
 
     Attributes:
-        volume: Along the patient's axes; the scan as stored where it lies so already.
+        volume: Along the patient's axes; the scan as stored where it lies so already, or is a thin
+            slab.
         is_turned: Whether it is not, so that its slices have no numbers in the input.
     """
 
@@ -103,15 +133,15 @@ class Upright:
 
 
 def upright(volume: Volume) -> Upright:
-    """A scan along the patient's axes.
+    """A scan along the patient's axes, or as stored where it is a thin slab askew to them.
 
     Args:
         volume: As stored, any orientation, oblique or sheared.
     """
-    if is_upright(volume.affine):
-        return Upright(volume, False, np.eye(4))
     i, j, k = volume.voxels.shape
     source = Grid((i, j, k), np.asarray(volume.affine, dtype=np.float64))
+    if is_upright(source.affine) or is_thin_slab(source):
+        return Upright(volume, False, np.eye(4))
     target = _box_around(source)
     matrix = index_map(source, target)
     outside = (_AIR_HU - volume.intercept) / volume.slope

@@ -3,14 +3,17 @@
 A network for chests gives a head probabilities too. So a card says what its network is for
 (`anatomy`), and a scan that shows something else is refused before anyone reads them.
 
-* A **chest** holds lung: dark (below -300 HU) and inside the body, or cut off by the field of
-  view, and denser than free air or bowel gas. Measured as its share of the body where it is
-  largest, so that a child counts as an adult does. Where both lungs are white, the ribs are left:
-  cut across they are many pieces of bone, more than any other part of the body has.
+* A **chest** holds lung: dark (below -300 HU), denser than free air or bowel gas, and between the
+  walls of the body. Where the field of view cuts a lung off, mediastinum and chest wall still lie
+  on three sides of much of it; foam and air below a thigh have the body on one side. Measured as
+  its share of the body where it is largest, so that a child counts as an adult does. Where both
+  lungs are white, the ribs are left: cut across they are more pieces of bone than any other part
+  of the body has. Where there is little lung, some ribs tell its bases from gas in the bowel and
+  from the gap between thighs.
 * A **head** holds what a closed ring of bone surrounds in axial slices.
 
-A part of a chest, or a scan in which nothing can be told, is a warning; to refuse a chest would be
-worse than to let something else through.
+What shows nothing of it is refused, a part of it is a warning. A field of view that lies wholly
+within a body, with neither lung, ribs nor skull, is refused as well: a thigh cut so looks the same.
 
 Shapes: D H W a coarse scan in HU, its axes running S, P, L.
 """
@@ -35,18 +38,20 @@ LUNG_SHARE = (0.02, 0.10)
 """Lung's share of the body from which a scan is let through as a chest, and without a warning."""
 SKULL_SHARE = (0.10, 0.15)
 """The same for what a ring of bone surrounds, and a head."""
-LUNG_WITH_SKULL = 0.2
-"""Least share of lung beside a head; less is air cells, sinuses, the pad below."""
-RIB_PIECES = 14.0
-"""Pieces of bone per slice from which a scan without lung may be a chest."""
+LUNG_ALONE = 0.2
+"""Share of lung that is a chest's whatever bone there is. Less may be air cells and sinuses beside
+a skull, and without ribs bowel gas or the gap between thighs."""
+RIB_PIECES = (5.0, 9.0)
+"""Pieces of bone per slice from which a scan with less lung, and one without, may be a chest."""
 SHORT = 0.35
 """Lung over less than this, as a share of the body's width, is a part of a chest."""
 _TISSUE_HU, _BONE_HU, _PADDING_HU = -300.0, 150.0, -1100.0
+_DENSE_HU = 250.0  # a piece of bone holds as much somewhere; noise seldom does
+_WALLS = 3  # of the four sides in an axial slice
 _AIR_HU = -950.0
 _AIR_ENCLOSED, _AIR_CUT_OFF = 0.6, 0.1  # lung's most share of air: emphysema, against bowel gas
 _CELL_MM, _CELLS_ACROSS = (1.5, 5.0), 64
 _SLAB_MM, _SKULL_SLAB_MM = 30.0, 15.0
-_FILLS_VIEW = 0.95
 _IN_PLANE = scipy.ndimage.generate_binary_structure(3, 1)
 _IN_PLANE[[0, 2]] = False
 
@@ -62,9 +67,9 @@ class BodyPart:
         lung_height_mm: Length along the body in which lung is more than 2 % of a slice's body.
         skull_share: Share of the body that lies within closed rings of bone in axial slices, in
             the 15 mm where it is largest; 0 to 1.
-        bone_pieces: Separate pieces of bone per axial slice, in the 30 mm where they are most.
+        bone_pieces: Separate pieces of bone in the body per axial slice, in the 30 mm where they
+            are most.
         body_mm: Extent of the body from right to left, front to back and along it.
-        cut_share: Share of the field of view's edge that lies in the body, 0 to 1.
     """
 
     lung_share: float
@@ -72,7 +77,6 @@ class BodyPart:
     skull_share: float
     bone_pieces: float
     body_mm: tuple[float, float, float]
-    cut_share: float
 
 
 def look_at(volume: Volume) -> BodyPart:
@@ -99,15 +103,15 @@ def look_at(volume: Volume) -> BodyPart:
 def _measure(hu: NDArray[np.float32], cell_mm: float) -> BodyPart:
     """The measures of a coarse scan `(D, H, W)`."""
     valid = _field_of_view(hu)
-    edge = valid & ~scipy.ndimage.binary_erosion(valid, _IN_PLANE)
-    lung, outside = _lung_and_outside(hu, valid, edge)
+    tissue = _largest(valid & (hu > _TISSUE_HU))
+    lung, outside = _lung_and_outside(hu, valid, tissue)
     body = _largest(valid & ~outside)
     lung &= body
     area = body.sum(axis=(1, 2))
     bone = valid & (hu > _BONE_HU)
-    pieces = [scipy.ndimage.label(plane, np.ones((3, 3)))[1] for plane in bone]
+    pieces = [_dense_pieces(*planes) for planes in zip(bone & tissue, hu, strict=True)]
     inside = np.stack([scipy.ndimage.binary_fill_holes(plane) for plane in bone]) & ~bone
-    tissue = _largest(valid & (hu > _TISSUE_HU)) | inside
+    tissue |= inside
     slab, thin = (max(round(mm / cell_mm), 1) for mm in (_SLAB_MM, _SKULL_SLAB_MM))
     lung_area = lung.sum(axis=(1, 2))
     along, back, left = (
@@ -119,7 +123,6 @@ def _measure(hu: NDArray[np.float32], cell_mm: float) -> BodyPart:
         skull_share=_highest(inside.sum(axis=(1, 2)), tissue.sum(axis=(1, 2)), thin),
         bone_pieces=_highest(np.array(pieces), np.ones(len(hu)), slab),
         body_mm=(left, back, along),
-        cut_share=float((edge & ~outside).sum() / max(edge.sum(), 1)),
     )
 
 
@@ -133,23 +136,41 @@ def _field_of_view(hu: NDArray[np.float32]) -> Mask:
     return valid
 
 
-def _lung_and_outside(hu: NDArray[np.float32], valid: Mask, edge: Mask) -> tuple[Mask, Mask]:
+def _lung_and_outside(hu: NDArray[np.float32], valid: Mask, tissue: Mask) -> tuple[Mask, Mask]:
     """What is lung, and what is outside of the body, among the dark pieces of each axial slice.
 
     A piece that the edge of the field of view does not touch is inside. One that it touches may be
-    lung cut off, told from the air around the body by how little of it is as thin as air.
+    lung cut off, told from the air around the body by how little of it is as thin as air, and from
+    foam and clothes by what of it lies between walls of the body.
     """
     pieces, number = scipy.ndimage.label(valid & (hu < _TISSUE_HU), _IN_PLANE)
     # Without their rims, which are half tissue; what is too thin to have more is no lung.
     inner = scipy.ndimage.binary_erosion(pieces > 0, _IN_PLANE)
     count = np.bincount(pieces[inner], minlength=number + 1)
     air = np.bincount(pieces[inner & (hu < _AIR_HU)], minlength=number + 1) / np.maximum(count, 1)
+    edge = valid & ~scipy.ndimage.binary_erosion(valid, _IN_PLANE)
     at_edge = np.zeros(number + 1, bool)
     at_edge[pieces[edge]] = True
     is_lung = (count > 0) & (air < np.where(at_edge, _AIR_CUT_OFF, _AIR_ENCLOSED))
-    is_outside = at_edge & ~is_lung
-    is_lung[0] = is_outside[0] = False
-    return is_lung[pieces], is_outside[pieces]
+    at_edge[0] = is_lung[0] = False
+    lung = is_lung[pieces] & _between_walls(tissue)
+    return lung, at_edge[pieces] & ~lung
+
+
+def _between_walls(tissue: Mask) -> Mask:
+    """What has tissue on at least three of its four sides in its axial slice, at any distance."""
+    sides = np.zeros(tissue.shape, np.int8)
+    for axis in (1, 2):
+        for seen in (tissue, np.flip(tissue, axis)):
+            passed = np.maximum.accumulate(seen, axis=axis)
+            sides += passed if seen is tissue else np.flip(passed, axis)
+    return np.asarray(sides >= _WALLS)
+
+
+def _dense_pieces(bone: Mask, hu: NDArray[np.float32]) -> int:
+    """Pieces of bone in one slice that are dense somewhere."""
+    pieces, number = scipy.ndimage.label(bone, np.ones((3, 3)))
+    return int((scipy.ndimage.maximum(hu, pieces, np.arange(1, number + 1)) > _DENSE_HU).sum())
 
 
 def _largest(mask: Mask) -> Mask:
@@ -188,25 +209,27 @@ class Doubt:
 
 
 def doubt_chest(seen: BodyPart) -> Doubt | None:
-    """None for a chest; a doubt that is not refused for a part of one or where nothing tells."""
+    """None for a chest; a doubt that is not refused for a part of one."""
     least, sure = LUNG_SHARE
-    found = f"lung is {seen.lung_share:.1%} of the body at most (a chest: {sure:.0%} or more)"
-    if seen.skull_share >= SKULL_SHARE[1] and seen.lung_share < LUNG_WITH_SKULL:
-        needed = f"{LUNG_WITH_SKULL:.0%} or more where a ring of bone holds so much"
+    found = f"lung is {seen.lung_share:.1%} of the body at most"
+    if seen.skull_share >= SKULL_SHARE[1] and seen.lung_share < LUNG_ALONE:
+        needed = f"{LUNG_ALONE:.0%} or more where a ring of bone holds so much"
         ring = f"a ring of bone, as a skull, holds {seen.skull_share:.0%} of it"
-        found = f"lung is {seen.lung_share:.1%} of the body at most and {ring} (a chest: {needed})"
-        return Doubt(found, True)
-    if seen.lung_share >= sure:
-        if seen.lung_height_mm >= SHORT * seen.body_mm[0]:
-            return None
+        return Doubt(f"{found} and {ring} (a chest: {needed})", True)
+    ribs = RIB_PIECES[0] if seen.lung_share >= least else RIB_PIECES[1]
+    if seen.lung_share < LUNG_ALONE and seen.bone_pieces < ribs:
+        bone = f"a slice cuts {seen.bone_pieces:.0f} pieces of bone"
+        needed = f"{LUNG_ALONE:.0%} or more, or {ribs:.0f} pieces, as of ribs"
+        return Doubt(f"{found} and {bone} (a chest: {needed})", True)
+    if seen.lung_share < sure:
+        return Doubt(f"{found} (a chest: {sure:.0%} or more)", False)
+    if seen.lung_height_mm < SHORT * seen.body_mm[0]:
         return Doubt(f"lung is seen over {seen.lung_height_mm:.0f} mm along the body", False)
-    found = f"{found} and a slice cuts {seen.bone_pieces:.0f} pieces of bone"
-    may_be = seen.lung_share >= least or seen.bone_pieces >= RIB_PIECES
-    return Doubt(found, not (may_be or seen.cut_share >= _FILLS_VIEW))
+    return None
 
 
 def doubt_head(seen: BodyPart) -> Doubt | None:
-    """None for a head; a doubt that is not refused for a part of one or where nothing tells."""
+    """None for a head; a doubt that is not refused for a part of one."""
     least, sure = SKULL_SHARE
     if seen.skull_share >= sure:
         return None
@@ -214,7 +237,7 @@ def doubt_head(seen: BodyPart) -> Doubt | None:
         f"a closed ring of bone holds {seen.skull_share:.1%} of the body at most "
         f"(a head: {sure:.0%} or more)"
     )
-    return Doubt(found, not (seen.skull_share >= least or seen.cut_share >= _FILLS_VIEW))
+    return Doubt(found, seen.skull_share < least)
 
 
 ANATOMIES: Mapping[str, Callable[[BodyPart], Doubt | None]] = {

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from common.errors import InputError
+from common.figures import classification
 from common.figures.classification import HEIGHT, WIDTH, write_classification_figure
 from common.figures.page import fold
 from common.figures.relevance_panel import name_pictures
@@ -178,3 +179,40 @@ def test_long_names_fold_at_marks_and_lose_their_middle() -> None:
 )
 def test_pictures_are_named_in_short(pictures: list[int], name: str) -> None:
     assert name_pictures(pictures) == name
+
+
+def tilted(num_slices: int) -> Volume:
+    """A water cylinder 250 mm thick around the origin, in slices tilted by 20 degrees."""
+    affine = np.diag([-6.0, -6.0, 6.0, 1.0])
+    affine[1:3, 1] = -6 * np.array([np.cos(np.radians(20)), np.sin(np.radians(20))])
+    x, y = np.ogrid[-29.5:30, -29.5:30]
+    plane = np.where(x**2 + y**2 < 21**2, 40, -1000).astype(np.int16)
+    affine[:3, 3] = -affine[:3, :3] @ [29.5, 29.5, (num_slices - 1) / 2]
+    return Volume(np.repeat(plane[:, :, None], num_slices, axis=2), affine)
+
+
+@pytest.mark.parametrize("relevance", [None, "peaks"])
+@pytest.mark.parametrize("num_slices", [7, 30])
+def test_no_picture_of_a_tilted_scan_is_empty(
+    draw: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    num_slices: int,
+    relevance: Any,
+) -> None:
+    shown: list[Any] = []
+    panels = classification.draw_slice_panels
+
+    def keep(*args: Any, pictures: Any, **options: Any) -> None:
+        shown.extend(pictures)
+        panels(*args, pictures=pictures, **options)
+
+    monkeypatch.setattr(classification, "draw_slice_panels", keep)
+    draw(volume=tilted(num_slices), relevance=relevance)
+    # One triplet has its centre in the thin slab; it is shown in both windows.
+    assert len(shown) == (2 if num_slices == 7 and relevance else 4)
+    whole = np.pi * 126**2
+    for picture in shown:
+        area_mm2 = (picture.hounsfield > -300).sum() * np.prod(picture.pixel_mm)
+        assert area_mm2 > (0.9 if num_slices == 7 else 0.45) * whole
+    if relevance is None and num_slices == 7:
+        assert [picture.index_voxel for picture in shown] == [6, 4, 2, 0]

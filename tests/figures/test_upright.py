@@ -7,7 +7,8 @@ from common.figures.axial_slice import axial_slice_at, scout
 from common.figures.body_plane import body_plane
 from common.figures.label_overlay import cut_picture
 from common.figures.scan_picture import picture_of_volume
-from common.figures.upright import is_upright, upright
+from common.figures.upright import is_thin_slab, is_upright, slice_number, upright
+from common.volumes.geometry import Grid
 from common.volumes.volume import Volume
 
 TILTS = {
@@ -96,3 +97,37 @@ def test_an_upright_scan_is_shown_as_it_is():
 @pytest.mark.parametrize(("degrees", "wanted"), [(0, True), (0.8, True), (1.2, False), (45, False)])
 def test_a_turn_of_less_than_a_degree_is_none(degrees, wanted):
     assert is_upright(turned(degrees) @ np.diag([1, 1, 3, 1])) == wanted
+
+
+def slab(num_slices, order=(0, 1, 2)):
+    """Slices of 250 x 250 mm, 5 mm apart along the table, of a gantry tilted by 20 degrees."""
+    affine = np.diag([-2.5, -2.5, 5.0, 1.0])
+    affine[1:3, 1] = -2.5 * np.array([np.cos(np.radians(20)), np.sin(np.radians(20))])
+    voxels = np.zeros((100, 100, num_slices), np.int16).transpose(order)
+    return Volume(voxels, affine[:, [*order, 3]])
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
+def test_a_thin_slab_is_shown_in_its_own_slices_which_say_their_tilt(order):
+    volume = slab(7, order)
+    seen = upright(volume)
+    assert seen.volume is volume
+    assert not seen.is_turned
+    numbers = [
+        slice_number(body_plane(volume.affine, volume.voxels.shape, name, 2))
+        for name in ("axial", "coronal", "sagittal")
+    ]
+    assert numbers == ["3 of 7, tilted 20°", "3 of 100", "3 of 100"]
+    assert slice_number(axial_slice_at(volume, volume.affine[:3, 3])) == "1 of 7, tilted 20°"
+
+
+@pytest.mark.parametrize(("num_slices", "wanted"), [(1, True), (15, True), (20, False)])
+def test_a_slab_is_thin_where_the_patients_plane_crosses_its_slices_in_part(num_slices, wanted):
+    # 250 mm rise by 85.5 mm; that much of the slab's normal is 91 mm of it, or 19.4 slices.
+    volume = slab(num_slices)
+    assert is_thin_slab(Grid(volume.voxels.shape, volume.affine)) == wanted
+    assert upright(volume).is_turned != wanted
+
+
+def test_an_upright_slice_is_told_by_its_number_alone():
+    assert slice_number(body_plane(np.diag([1, 1, 5, 1]), (9, 9, 3), "axial", 1)) == "2 of 3"

@@ -1,4 +1,4 @@
-"""A scan of another part of the body than a network is for is refused; a chest never is."""
+"""A scan of another part of the body than a network is for is refused."""
 
 import json
 from functools import lru_cache
@@ -116,10 +116,38 @@ def test_a_small_round_field_of_view_cuts_the_lungs_and_passes(chest, padding):
     assert judged(Volume(voxels, chest.affine)) == "passes"
 
 
-def test_a_field_of_view_within_the_body_is_never_refused(chest):
+@pytest.mark.parametrize("seed", [3, 11])
+def test_a_chest_that_is_white_throughout_is_told_by_its_ribs(seed):
+    chest = phantom("chest", seed)
+    dark = (chest.voxels < -600) & (chest.voxels > -930)
+    white = with_lungs(chest, dark, 40)
+    assert judged(white) == "warned"
+    assert look_at(white).lung_share < 0.01
+
+
+def test_a_field_of_view_within_the_body_could_be_anywhere_and_is_refused(chest):
     middle = tuple(slice(n // 2 - 10, n // 2 + 10) for n in chest.voxels.shape[:2])
-    heart = chest.voxels[middle].clip(-100)  # no lung at all
-    assert judged(Volume(heart, chest.affine)) == "warned"
+    heart = Volume(chest.voxels[middle].clip(-100), chest.affine)  # no lung at all
+    assert judged(heart) == "refused"
+    assert judged(heart, doubt_head) == "refused"
+
+
+def thighs(between_mm, foam_hu):
+    """A field of view that cuts two thighs off; foam lies below and, so wide, between them."""
+    x = np.arange(-90.0, 91, 3)
+    row, column = x[:, None], x[None]
+    plane = np.where(np.hypot(row, np.abs(column) - 60) < 13, 900, 50)  # two shafts of bone
+    gap = np.abs(column) < between_mm / 2
+    plane = np.where((row > 40) | (gap & (row > -60)), foam_hu, plane)
+    voxels = np.repeat(plane.T[:, :, None], 50, 2)
+    noise = np.random.default_rng(0).normal(0, 12, voxels.shape)
+    return Volume((voxels + noise).astype(np.int16), np.diag([-3, -3, 3, 1]))
+
+
+@pytest.mark.parametrize("foam_hu", [-920, -800, -600])
+@pytest.mark.parametrize("between_mm", [0, 36])
+def test_foam_around_thighs_is_no_lung(between_mm, foam_hu):
+    assert judged(thighs(between_mm, foam_hu)) == "refused"
 
 
 @pytest.mark.parametrize("tilt", ["oblique", "sheared"])
@@ -192,10 +220,15 @@ REAL = {
     "failing_inputs/real/example_ct_sm.nii.gz": "warned",  # the lungs' bases
     "data/ct/head_phantom_dicom_5mm": "refused",
     "failing_inputs/real/ge_two_thicknesses": "refused",  # a head, tilted by 18.5 degrees
+    "data/ct_tumour/sts_002_ct.nii.gz": "refused",  # thigh on foam
+    "data/ct_tumour/sts_003_ct.nii.gz": "refused",  # thighs, clothes between them
     "data/ct_tumour/sts_004_ct.nii.gz": "refused",  # thigh
+    "data/ct_tumour/sts_005_ct.nii.gz": "warned",  # an arm, and the lung beside it
     "data/ct_tumour/sts_010_ct.nii.gz": "refused",  # lower legs
+    "data/ct_tumour/sts_018_ct.nii.gz": "refused",  # buttock on foam
     "data/ct_tumour/sts_019_ct.nii.gz": "refused",  # foot
     "data/ct_tumour/sts_028_ct.nii.gz": "refused",  # lower leg
+    "data/ct_tumour/sts_036_ct.nii.gz": "refused",  # pelvis, gas in the bowel
 }
 HEADS = {"data/ct/head_phantom_dicom_5mm", "failing_inputs/real/ge_two_thicknesses"}
 
@@ -212,7 +245,9 @@ def test_a_refusal_says_what_was_measured_and_how_to_go_on():
     check = CheckBodyPartd("volume", anatomy="chest")
     with pytest.raises(InputError, match=r"must show a chest, got a body of 1\d\d x 2\d\d x 1\d\d"):
         check({"volume": phantom("head")})
-    with pytest.raises(InputError, match=r"lung is 0.0% of the body at most \(a chest: 10% or mor"):
+    with pytest.raises(
+        InputError, match=r"0 pieces of bone \(a chest: 20% or more, or 9 pieces, as"
+    ):
         check({"volume": block(0, 100)})
     with pytest.raises(InputError, match="run it all the same with `--any_body_part True`"):
         check({"volume": block(0, 100)})
