@@ -53,7 +53,7 @@ def test_a_stage_without_a_test_configuration(copied):
 
 
 def test_a_config_that_no_stage_names(copied):
-    (copied / "configs" / "tea.json").write_text("{}")
+    (copied / "configs" / "tea.json").write_text(json.dumps({"milk": True}))
     conf = contract.conf_of(copied)
     assert contract.stage_problems(copied, conf) == [
         "stage tea must have an entry of metadata.json, got none",
