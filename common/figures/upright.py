@@ -26,6 +26,7 @@ ACROSS = "patient's axes"
 """What stands in place of a slice's number."""
 MOST_DEGREES = 1.0
 """Turned by less than this, a scan's own planes are the patient's to the eye."""
+_UP = 2  # the axis from feet to head of the world, RAS+
 _AIR_HU = -1024.0
 
 
@@ -39,6 +40,8 @@ def is_upright(affine: ArrayLike) -> bool:
 def is_thin_slab(source: Grid) -> bool:
     """Whether even the patient's plane through the middle shows a strip of the slices only.
 
+    Of axial slices alone: a tall body that is thin from front to back has whole axial planes.
+
     Args:
         source: Grid of the scan as stored. Its slices lie across its thinnest side, and the
             patient's plane is that which is nearest to them.
@@ -49,6 +52,8 @@ def is_thin_slab(source: Grid) -> bool:
     thin = int(thickness_mm.argmin())
     normal = normals[thin] * thickness_mm[thin]
     nearest = int(np.abs(normal).argmax())
+    if nearest != _UP:
+        return False
     rise = np.eye(3)[nearest] - normal * normal[nearest]  # along the slice, away from the plane
     rise_mm = np.abs(rise @ np.delete(sides_mm, thin, axis=1)).sum()
     return bool(thickness_mm[thin] * abs(normal[nearest]) < rise_mm)

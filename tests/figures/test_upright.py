@@ -129,5 +129,13 @@ def test_a_slab_is_thin_where_the_patients_plane_crosses_its_slices_in_part(num_
     assert upright(volume).is_turned != wanted
 
 
+@pytest.mark.parametrize(("size", "degrees"), [((350, 200, 620), 20), ((500, 250, 1000), 15)])
+def test_a_tall_oblique_body_is_no_slab(size, degrees):
+    tilt = np.radians(degrees)
+    affine = np.eye(4)  # turned about the axis from right to left, as a body on a wedge
+    affine[1:3, 1:3] = [[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]]
+    assert not is_thin_slab(Grid(size, affine))
+
+
 def test_an_upright_slice_is_told_by_its_number_alone():
     assert slice_number(body_plane(np.diag([1, 1, 5, 1]), (9, 9, 3), "axial", 1)) == "2 of 3"
