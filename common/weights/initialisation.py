@@ -79,8 +79,8 @@ def start_from(
         setattr(network, STARTED_FROM, {"source": source, **notes})
     if dropout is not None:
         _set_dropout(network, dropout)
-    if frozen:
-        network.get_submodule(part).requires_grad_(requires_grad=False)
+    if frozen or part in dict(network.named_modules()):  # not every network has an encoder
+        network.get_submodule(part).requires_grad_(not frozen)
     laid_out: Network = network.to(memory_format=layout_for_training(network))  # type: ignore[call-overload]
     return laid_out.train()
 
