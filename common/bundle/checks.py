@@ -299,12 +299,17 @@ def _run_onnx(path: Path, given: Sequence[Tensor]) -> Sequence[Tensor]:
 
 @contextmanager
 def _importable(folder: Path) -> Iterator[None]:
-    """Let a packed bundle's code be imported, and forget it afterwards."""
+    """Let a packed bundle's code be imported, and no other's of that name, before or afterwards."""
+    _forget(folder.name)
     sys.path.insert(0, str(folder))
     try:
         yield
     finally:
         sys.path.remove(str(folder))
-        inside = [name for name in sys.modules if name.startswith(f"_{folder.name}_common")]
-        for name in inside:
-            del sys.modules[name]
+        _forget(folder.name)
+
+
+def _forget(bundle: str) -> None:
+    code = f"_{bundle}_common"
+    for name in [name for name in sys.modules if name.split(".")[0] == code]:
+        del sys.modules[name]

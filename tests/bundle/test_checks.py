@@ -1,7 +1,9 @@
 """What the model zoo demands: each check finds what is wrong."""
 
 import json
+import sys
 import zipfile
+from types import ModuleType
 
 import pytest
 import torch
@@ -123,3 +125,12 @@ def test_an_export_that_gives_something_else_is_found(unpacked, monkeypatch):
     monkeypatch.setattr(checks, "ckpt_export", export_others)
     with pytest.raises(InputError, match=r"network's output to 1e-05, got 0\.001"):
         check_torchscript(unpacked)
+
+
+def test_code_of_another_bundle_of_that_name_is_not_taken(tmp_path, monkeypatch):
+    for name in ("_ct_scroll_common", "_ct_scroll_common.networks", "_ct_scroll_commonplace"):
+        monkeypatch.setitem(sys.modules, name, ModuleType(name))
+    with checks._importable(tmp_path / "ct_scroll"):
+        assert "_ct_scroll_common" not in sys.modules
+        assert "_ct_scroll_common.networks" not in sys.modules
+        assert "_ct_scroll_commonplace" in sys.modules
