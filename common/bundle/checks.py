@@ -32,7 +32,7 @@ from ..errors import InputError
 from ..weights.card import read_card
 from ..weights.loading import file_sha256
 from .catalog import METADATA, read_metadata
-from .golden import check_golden, example_inputs, run_network, tensors_of
+from .golden import check_golden, difference, example_inputs, outputs_of, run_network
 from .packing import SUMS
 
 SCHEMA = Path(__file__).with_name("metadata_schema.json")
@@ -243,17 +243,16 @@ def _check_export(
         size = path.stat().st_size / 1e6
         exported = [run(path, list(example.values())) for example in examples]
     network, metadata = _network(folder), read_metadata(folder)
-    difference = 0.0
+    worst = 0.0
     for example, outputs in zip(examples, exported, strict=True):
         wanted = run_network(network, example, metadata)
         for found, each in zip(outputs, wanted.values(), strict=True):
-            worst = float((found - each).abs().max() / each.abs().max().clamp_min(1))
-            difference = max(difference, worst)
-    if not difference <= TOLERANCE:
-        msg = f"export must give the network's output to {TOLERANCE:g}, got {difference:g} off"
+            worst = max(worst, difference(found, each))
+    if not worst <= TOLERANCE:
+        msg = f"export must give the network's output to {TOLERANCE:g}, got {worst:g} off"
         raise InputError(msg)
     shapes = " and ".join(str(list(example["image"].shape)) for example in examples)
-    return f"{size:.1f} MB, {difference:.1g} from the network on {shapes}"
+    return f"{size:.1f} MB, {worst:.1g} from the network on {shapes}"
 
 
 def _network(folder: Path) -> nn.Module:
@@ -285,7 +284,7 @@ def _example(folder: Path, larger: Mapping[int, str] | None = None) -> dict[str,
 
 def _run_torchscript(path: Path, given: Sequence[Tensor]) -> Sequence[Tensor]:
     with torch.no_grad():
-        return list(tensors_of(torch.jit.load(path)(*given)))
+        return list(outputs_of(torch.jit.load(path)(*given)))
 
 
 def _run_onnx(path: Path, given: Sequence[Tensor]) -> Sequence[Tensor]:

@@ -36,8 +36,9 @@ def write_golden(folder: Path, *, config: Path) -> Path:
     parser = ConfigParser(ConfigParser.load_config_file(str(config)))
     parser["weights"], parser["device"] = folder / "models" / "model.json", torch.device("cpu")
     parser["bundle_root"] = str(folder)
-    given = example_inputs(read_metadata(folder))
-    found = run_network(parser.get_parsed_content("network"), given, read_metadata(folder))
+    metadata = read_metadata(folder)
+    given = example_inputs(metadata)
+    found = run_network(parser.get_parsed_content("network"), given, metadata)
     tensors = {f"inputs.{name}": tensor for name, tensor in given.items()}
     steps = {}
     for name, output in found.items():
@@ -73,7 +74,7 @@ def check_golden(folder: Path, network: nn.Module) -> str:
         if values.shape != wanted.shape:
             msg = f"{name} must have as many values as golden, got another shape; pack it again"
             raise InputError(msg)
-        worst = max(worst, float((values - wanted).abs().max() / wanted.abs().max().clamp_min(1)))
+        worst = max(worst, difference(values, wanted))
     if not worst <= TOLERANCE:
         msg = f"output must be the golden one to {TOLERANCE:g}, got {worst:g} off"
         raise InputError(msg)
@@ -100,14 +101,19 @@ def run_network(
     with torch.no_grad():
         found = network.eval()(*given.values())
     names = list(metadata["network_data_format"]["outputs"])
-    outputs = list(tensors_of(found))
+    outputs = list(outputs_of(found))
     if len(outputs) != len(names):
         msg = f"network must give {', '.join(names)}, got {len(outputs)} outputs"
         raise InputError(msg)
     return {name: output.float() for name, output in zip(names, outputs, strict=True)}
 
 
-def tensors_of(found: Any) -> Iterable[Tensor]:
+def difference(found: Tensor, wanted: Tensor) -> float:
+    """How far an output is from the one that is wanted, as a share of its largest number, or 1."""
+    return float((found - wanted).abs().max() / wanted.abs().max().clamp_min(1))
+
+
+def outputs_of(found: Any) -> Iterable[Tensor]:
     """What a network gave, one tensor after another, whether it was one, several or named ones."""
     if isinstance(found, Tensor):
         return [found]

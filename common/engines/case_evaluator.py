@@ -23,11 +23,9 @@ from ..outputs.base import CaseOutput
 from ..parallel import from_first, gather, is_first_process, own_share, wait_for_others
 from ..results.case_result import fingerprint_in
 from ..results.claims import TELL_S
-from ..results.rejections import write_rejections
 from ..results.run_record import RunRecord
-from ..results.schema import RESULT_NAME
 from ..results.settings import settings_of
-from ..results.summary import SUMMARY_NAME, write_summary
+from ..results.summary import SUMMARY_NAME
 from .case_loader import CaseLoader
 
 LONGEST_CASE_S = 6 * 3600.0  # a process that works on one case for longer is taken for hung
@@ -258,11 +256,7 @@ class CaseEvaluator(SupervisedEvaluator):
         record, cases = self.record, self.dataset.data
         refused = {name: why for account in accounts for name, why in account.refused.items()}
         rejected = cases.rejected if isinstance(cases, CaseList) else []
-        with record.claims.waiting(record.output_dir / ".summary"):
-            write_rejections(record.output_dir, cases, rejected, refused)
-            summary = write_summary(record.output_dir)
-            if any(record.output_dir.glob(f"*/{RESULT_NAME}")):
-                self.output.merge(record.output_dir)
+        summary = record.write_tables(cases, rejected, refused, merge=self.output.merge)
         logger.info("Results: %s", summary)
         damaged = [each for each in rejected if each.damaged]
         return [(each.case_id or Path(each.path).name, each.reason) for each in damaged]

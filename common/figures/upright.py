@@ -43,20 +43,18 @@ def is_thin_slab(source: Grid) -> bool:
     Of axial slices alone: a tall body that is thin from front to back has whole axial planes.
 
     Args:
-        source: Grid of the scan as stored. Its slices lie across its thinnest side, and the
-            patient's plane is that which is nearest to them.
+        source: Grid of the scan as stored. Its slices lie across its thinnest side.
     """
     sides_mm = source.affine[:3, :3] * source.shape
     normals = np.linalg.inv(sides_mm)
     thickness_mm = 1 / np.linalg.norm(normals, axis=1)
     thin = int(thickness_mm.argmin())
     normal = normals[thin] * thickness_mm[thin]
-    nearest = int(np.abs(normal).argmax())
-    if nearest != _UP:
+    if np.abs(normal).argmax() != _UP:
         return False
-    rise = np.eye(3)[nearest] - normal * normal[nearest]  # along the slice, away from the plane
+    rise = np.eye(3)[_UP] - normal * normal[_UP]  # along the slice, away from the axial plane
     rise_mm = np.abs(rise @ np.delete(sides_mm, thin, axis=1)).sum()
-    return bool(thickness_mm[thin] * abs(normal[nearest]) < rise_mm)
+    return bool(thickness_mm[thin] * abs(normal[_UP]) < rise_mm)
 
 
 def slice_number(shown: AxialSlice | BodyPlane) -> str:

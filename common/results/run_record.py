@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -31,7 +32,7 @@ from .case_result import (
 from .claims import Claims, Owner, living_owner, owner_of
 from .places import own_folder, results_dir
 from .rejections import write_rejections
-from .schema import BundleRecord, CaseRecord
+from .schema import RESULT_NAME, BundleRecord, CaseRecord
 from .summary import write_summary
 
 CLAIM_NAME = ".claim"
@@ -109,9 +110,36 @@ class RunRecord:
             InputError: If the folder cannot be written.
         """
         self.open()
+        self.write_tables((), rejected)
+
+    def write_tables(
+        self,
+        cases: Sequence[Case],
+        rejected: Sequence[Rejection],
+        refused: Mapping[str, str] = MappingProxyType({}),
+        *,
+        merge: Callable[[Path], object] | None = None,
+    ) -> Path:
+        """Write `rejected.csv`, `summary.csv` and what else is made of all results, undisturbed.
+
+        Args:
+            cases: Of the run.
+            rejected: What was found and is none.
+            refused: By case_id, why a case could have no folder.
+            merge: Called where any case is finished.
+
+        Returns:
+            Path of the summary.
+
+        Raises:
+            InputError: If the folder cannot be written.
+        """
         with self.claims.waiting(self.output_dir / ".summary"):
-            write_rejections(self.output_dir, (), rejected, {})
-            write_summary(self.output_dir)
+            write_rejections(self.output_dir, cases, rejected, refused)
+            summary = write_summary(self.output_dir)
+            if merge is not None and any(self.output_dir.glob(f"*/{RESULT_NAME}")):
+                merge(self.output_dir)
+        return summary
 
     def keep_names(self, cases: Sequence[Case]) -> None:
         """Let scans that have a folder here keep its name, in place.

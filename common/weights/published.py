@@ -18,8 +18,8 @@ from monai.bundle import ConfigParser
 from torch import Tensor, nn
 
 from ..errors import InputError
-from ..weights.decision import ordered_thresholds
 from .card import Card, read_card
+from .decision import ordered_thresholds
 from .fitting import tied_keys
 from .hub import fetch_files, fitting_files
 from .loading import file_sha256, load_state, read_key_map, read_tensors, save_weights, unwrap

@@ -11,6 +11,7 @@ from common.engines import case_evaluator
 from common.engines.case_evaluator import CaseDataset, CaseEvaluator
 from common.outputs.base import CaseOutput, Left
 from common.parallel import is_first_process, join_processes
+from common.results import run_record
 from common.results.run_record import start_record
 from common.volumes.volume import Volume
 
@@ -46,7 +47,7 @@ def main(output_dir, second):
     root = output_dir.parent / "bundle"
     how = {"device": "cpu", "precision": "fp32", "backend": "eager"}
     record = start_record(output_dir=output_dir, bundle_root=root, card=FakeCard(), **how)
-    summarise, lost = case_evaluator.write_summary, case_evaluator.Account.lost
+    summarise, lost = run_record.write_summary, case_evaluator.Account.lost
 
     def slow(folder):
         time.sleep(3)
@@ -57,7 +58,7 @@ def main(output_dir, second):
             shutil.rmtree(folder / "vanishing")
         return lost(account, cases, folder)
 
-    case_evaluator.write_summary, case_evaluator.Account.lost = slow, lost_after
+    run_record.write_summary, case_evaluator.Account.lost = slow, lost_after
     names = ("a", second, "b", "c")
     if second == "differing" and is_first_process():
         names = ("a", "differing", "b")  # as if c had come a moment later
