@@ -5,9 +5,9 @@ json` says how small each is to be run. Nothing here knows a bundle by its name.
 
     card     laid over the published card (the demo's where none is published): a network that
              takes seconds
-    stages   name to `options` of the command line ("{card}" is the small card, "{scan}" a coarse
-             phantom on the disk), `leaves`, what must be there afterwards, and `data`, one of
-             `tests.data_sets`, where phantoms will not do
+    stages   name to `options` of the command line, over those of the overlays below it ("{card}" is
+             the small card, "{scan}" a coarse phantom on the disk), `leaves`, what must be there
+             afterwards, and `data`, one of `tests.data_sets`, where phantoms will not do
 """
 
 import json
@@ -120,7 +120,7 @@ def small_card(bundle: Path, conf: Mapping[str, Any], folder: Path) -> Card:
     published = read_card(source)
     of_files = ("tensors", "sha256", "files")
     content = {k: v for k, v in published.content.items() if k not in of_files}
-    laid = _merged(content, {**conf["card"], "name": "small", "source": "made for a test"})
+    laid = _merged(content, {**conf["card"], "name": "tiny", "source": "made for a test"})
     bare = folder / "bare.json"
     bare.write_text(json.dumps({**laid, "synthetic": True, **OWN_SECTION}))
     config = ConfigParser(ConfigParser.load_config_file(str(bundle / "configs" / "inference.json")))
@@ -132,14 +132,15 @@ def small_card(bundle: Path, conf: Mapping[str, Any], folder: Path) -> Card:
 
 
 def stage_options(
-    conf: Mapping[str, Any], name: str, *, config: ConfigParser, card: Card, scan: Path
+    bundle: Path, conf: Mapping[str, Any], stage: str, *, card: Card, scan: Path = Path()
 ) -> list[str]:
     """The command line of a stage, with the small card where the stage takes one."""
-    options = dict(conf["stages"][name].get("options", {}))
-    if "train_as" in config:
-        options = {"train_as": card.path.with_suffix(""), **options}
-    else:
-        options = {"weights": card.path, **options}
+    configs = [bundle / config for config in read_stages(read_metadata(bundle))[stage].configs]
+    config = ConfigParser.load_config_files([str(path) for path in configs])
+    trains = "train_as" in config
+    options = {"train_as": card.path.with_suffix("")} if trains else {"weights": card.path}
+    for below in [path.stem for path in configs[1:-1]] + [stage]:
+        options |= conf["stages"][below].get("options", {})
     places = {"{card}": str(card.path), "{scan}": str(scan)}
     texts = {key: places.get(str(value), str(value)) for key, value in options.items()}
     return [text for key, value in texts.items() for text in (f"--{key}", value)]

@@ -12,12 +12,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from monai.bundle import ConfigParser
 from monai.networks.nets import SegResNetDS
 
 from common.bundle.catalog import read_metadata, read_stages
-from common.networks.ct_fm_encoder import CTFMEncoder
-from common.networks.ct_fm_triage import CTFMTriage
 from common.phantom.export import write_phantom_case
 from common.phantom.patient import SEED_RANGES
 from common.vocabulary.chest_findings import CT_RATE_LABELS
@@ -42,7 +39,6 @@ TINY_TRAINING = (
 )  # fmt: skip
 
 TINY_SEGMENTER = {"init_filters": 4, "blocks_down": [1, 1, 1], "dsdepth": 2}
-TINY_TRIAGE = {"init_filters": 4, "blocks_down": [1, 1, 1], "head_width": 8}
 COARSE = {
     "spacing_mm": [6, 6, 6],
     "overlap": 0.25,
@@ -113,24 +109,22 @@ def run_stage(run_bundle, scans, tmp_path, monkeypatch):
     """Run one stage of a bundle, small; gives what is not as it was to be."""
 
     def run(bundle, stage, conf):
-        files = read_stages(read_metadata(bundle))[stage].configs
-        config = ConfigParser(ConfigParser.load_config_files([str(bundle / f) for f in files]))
-        options = ["--output_dir", tmp_path / "out"]
         (tmp_path / "weights").mkdir()
         card = contract.small_card(bundle, conf, tmp_path / "weights")
-        scan = scans / "one.nii.gz"
-        options += contract.stage_options(conf, stage, config=config, card=card, scan=scan)
+        options = contract.stage_options(bundle, conf, stage, card=card, scan=scans / "one.nii.gz")
+        options += ["--output_dir", tmp_path / "out"]
         if data := conf["stages"][stage].get("data"):
             (tmp_path / "data").mkdir()
             made = getattr(data_sets, data)(tmp_path / "data", monkeypatch)
             options += [text for name, value in made.items() for text in (f"--{name}", str(value))]
-        names = [Path(file).stem for file in files]
+        configs = read_stages(read_metadata(bundle))[stage].configs
+        names = [Path(config).stem for config in configs]
         ended = run_bundle(*names, configs=bundle / "configs")(*options)
         if ended.code:
             return [ended.err]
         problems = contract.leaving_problems(tmp_path / "out", conf["stages"][stage]["leaves"])
         trained = tmp_path / "out" / "model.json"
-        lost = contract.section_problems(trained) if "train_as" in config else []
+        lost = contract.section_problems(trained) if "--train_as" in options else []
         return [*problems, *lost]
 
     return run
@@ -241,77 +235,37 @@ def tiny_segmenter(tmp_path_factory):
 @pytest.fixture
 def quick_segmenter_training(tiny_segmenter, tmp_path):
     """Options for one epoch of a tiny network on two phantoms, results to `tmp_path/run`."""
-    return (
-        "--train_as", tiny_segmenter.path.with_suffix(""), "--output_dir", tmp_path / "run",
-        "--num_epochs", "1", "--warmup_epochs", "0", "--cases_per_epoch", "2",
-        "--num_phantoms", "2", "--num_validation", "1", "--patches_per_case", "2",
-        "--num_workers", "0",
-    )  # fmt: skip
+    return quick_training_of(CT_FM_WHOLEBODY, tiny_segmenter, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def tiny_encoder(tmp_path_factory):
     """A card of random weights that embeds a scan in 16 numbers."""
-    torch.manual_seed(0)
-    size = {"init_filters": 4, "blocks_down": [1, 1, 1]}
-    published = read_card(CT_FM_ENCODER / "models" / "published.json").content
-    coarse = {"spacing_mm": [8, 8, 8], "roi_size": [16, 16, 16]}
-    content = {
-        **published,
-        "name": "tiny",
-        "network": {"class": "CTFMEncoder", "arguments": size},
-        "num_features": 16,
-        "presets": {
-            name: {**how, **{k: v for k, v in coarse.items() if how[k] is not None}}
-            for name, how in published["presets"].items()
-        },
-        "source": "made for a test",
-        "synthetic": True,
-    }
-    content["preprocessing"] = {**content["preprocessing"], "roi_size": [16, 16, 16]}
-    folder = tmp_path_factory.mktemp("weights")
-    return save_weights(CTFMEncoder(**size), content, folder / "model.json")
+    conf = contract.conf_of(CT_FM_ENCODER)
+    return contract.small_card(CT_FM_ENCODER, conf, tmp_path_factory.mktemp("weights"))
 
 
 @pytest.fixture
 def quick_encoder_training(tiny_encoder, tmp_path):
     """Options for one epoch of a tiny encoder on two phantoms, results to `tmp_path/run`."""
-    return (
-        "--train_as", tiny_encoder.path.with_suffix(""), "--output_dir", tmp_path / "run",
-        "--num_epochs", "1", "--warmup_epochs", "0", "--val_interval", "1", "--num_phantoms", "2",
-        "--region", "chest", "--num_probe", "1", "--num_crops", "2", "--batch_size", "2",
-        "--num_workers", "0",
-    )  # fmt: skip
+    return quick_training_of(CT_FM_ENCODER, tiny_encoder, tmp_path)
 
 
 @pytest.fixture(scope="session")
 def tiny_triage(request, tmp_path_factory):
     """A card of random weights; windows as channels, or as the test's own parameter says."""
-    arrangement = getattr(request, "param", "channels")
-    torch.manual_seed(0)
-    content = {
-        **read_card(CT_FM_TRIAGE / "models" / "published.json").content,
-        "name": "tiny",
-        "network": {"class": "CTFMTriage", "arguments": TINY_TRIAGE},
-        "source": "made for a test",
-        "synthetic": True,
-    }
-    content["preprocessing"] = {
-        **content["preprocessing"],
-        "spacing_mm": [10, 8, 8],
-        "size": [16, 24, 24],
-        "arrangement": arrangement,
-    }
-    channels = 4 if arrangement == "channels" else 1
-    network = CTFMTriage(in_channels=channels, **TINY_TRIAGE)
-    return save_weights(network, content, tmp_path_factory.mktemp("triage") / "model.json")
+    conf = contract.conf_of(CT_FM_TRIAGE)
+    conf["card"]["preprocessing"]["arrangement"] = getattr(request, "param", "channels")
+    return contract.small_card(CT_FM_TRIAGE, conf, tmp_path_factory.mktemp("triage"))
 
 
 @pytest.fixture
 def quick_triage_training(tiny_triage, tmp_path):
     """Options for one epoch of a tiny network on four heads, results to `tmp_path/run`."""
-    return [
-        "--train_as", tiny_triage.path.with_suffix(""), "--output_dir", tmp_path / "run",
-        "--num_epochs", "1", "--num_training", "4", "--num_validation", "4", "--batch_size", "2",
-        "--num_workers", "0",
-    ]  # fmt: skip
+    return quick_training_of(CT_FM_TRIAGE, tiny_triage, tmp_path)
+
+
+def quick_training_of(bundle, card, tmp_path):
+    """Options of the contract's own training, results to `tmp_path/run`."""
+    options = contract.stage_options(bundle, contract.conf_of(bundle), "train", card=card)
+    return [*options, "--output_dir", tmp_path / "run"]

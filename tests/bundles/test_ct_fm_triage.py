@@ -11,8 +11,9 @@ from common.phantom.export import write_collection
 from common.phantom.head import make_head
 from common.weights.card import read_card
 from common.weights.loading import read_tensors
+from tests import contract
 
-from .conftest import CT_FM_TRIAGE, TINY_TRIAGE
+from .conftest import CT_FM_TRIAGE
 
 CONFIGS = CT_FM_TRIAGE / "configs"
 COARSE_MM = (4.0, 4.0, 6.0)
@@ -189,7 +190,7 @@ def test_a_list_of_heads_trains_and_is_scored(
 def test_fine_tuning_on_sinoct_starts_from_the_published_encoder(
     run_bundle, quick, quick_triage_training, sinoct, tiny_triage, tmp_path
 ):
-    channels = CTFMTriage(**TINY_TRIAGE)
+    channels = CTFMTriage(**contract.conf_of(CT_FM_TRIAGE)["card"]["network"]["arguments"])
     torch.save(channels.encoder.state_dict(), tmp_path / "encoder.pt")
     options = (
         *quick_triage_training, "--dataset_dir", sinoct, "--num_epochs", "1",
